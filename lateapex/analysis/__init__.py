@@ -1,0 +1,1 @@
+"""What a finished run looks like; reads records and policies, never a running job."""

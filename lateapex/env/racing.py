@@ -1,0 +1,309 @@
+"""The time trial as a Gymnasium task: `RacingVectorEnv` for many cars at once, `RacingEnv` for one.
+
+An episode is what it was in the original: the first action is swallowed while the car is held ("prepare", reward 0,
+no call of the reward function); from then on the reward of a step, and whether the episode ends with it, are judged
+on the pose before the action acts, together with the commanded values; the observation is the picture 1/15 s later.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike, NDArray
+
+from lateapex.env.actions import action_table
+from lateapex.env.reward import RewardFunction, load_reward
+from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, begin, judge
+from lateapex.env.starts import RandomStarts, StartPoses, Starts
+from lateapex.errors import ConfigError
+from lateapex.formats.model_metadata import ModelMetadata, default_metadata
+from lateapex.records import STATUSES, STEP_DTYPE
+from lateapex.sim.simulator import Simulator
+from lateapex.world.track import Track, load_track
+from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+
+MAX_STEPS: Final = 100_000
+"""Steps after which an episode is cut off, as in the original."""
+
+Observation = dict[str, NDArray[np.uint8]]
+
+
+class RacingTask:
+    """N cars and their episodes, without the Gymnasium dress: `begin` episodes of some cars, `advance` all by a step.
+
+    Args:
+        track: name, path, Track, or a list of these; car i drives on track i modulo their number.
+        num_envs: N.
+        reward: name or path of a reward file, or a loaded RewardFunction.
+        metadata: the action list and the sensor.
+        starts: where episodes start.
+        seed: of all randomness in the task.
+        threads: that draw; 0: one for each core.
+        max_steps: steps after which an episode is cut off.
+        height, width: rows and columns of the picture.
+    """
+
+    def __init__(
+        self,
+        track: str | Track | Sequence[str | Track],
+        num_envs: int = 1,
+        *,
+        reward: str | RewardFunction = "centre_line",
+        metadata: ModelMetadata | None = None,
+        vehicle: Vehicle | None = None,
+        starts: Starts | None = None,
+        seed: int = 0,
+        threads: int = 0,
+        max_steps: int = MAX_STEPS,
+        height: int = 120,
+        width: int = 160,
+    ) -> None:
+        given = [track] if isinstance(track, str | Track) else list(track)
+        if num_envs < 1 or not given:
+            raise ConfigError(f"{num_envs} cars on {len(given)} tracks; at least one of each is needed")
+        self.tracks = [item if isinstance(item, Track) else load_track(item) for item in given]
+        self.metadata = metadata or default_metadata()
+        self.actions = action_table(self.metadata)
+        self.sensor = self.metadata.sensors[0]
+        self.reward = reward if isinstance(reward, RewardFunction) else load_reward(reward)
+        self.starts: Starts = starts or RandomStarts()
+        self.seed = seed
+        self.max_steps = max_steps
+        places = np.arange(num_envs) % len(self.tracks)
+        self.simulator = Simulator(self.tracks, places, vehicle=vehicle, height=height, width=width, threads=threads)
+        self.episodes = np.zeros(num_envs, EPISODE_DTYPE)
+        self.episodes["episode"] = -1
+        self.pictures = np.zeros((num_envs, height, width), np.uint8)
+        """What each car sees now, `[N, H, W]`."""
+        self.rows = np.zeros(num_envs, STEP_DTYPE)
+        """The last step of each car, `[N]` of STEP_DTYPE."""
+        self.lengths = np.array([self.tracks[place].length for place in places])
+        self._shared = {"waypoints": [self.tracks[place].waypoints for place in places]}
+        self._is_reversed = np.array([self.tracks[place].reversed for place in places])
+
+    def begin(self, cars: NDArray[np.int64], poses: StartPoses | None = None) -> None:
+        """Put these cars at the start of their next episode, and draw what they see.
+
+        Args:
+            cars: `[M]` which.
+            poses: where; drawn from `starts` if not given.
+        """
+        if poses is None:
+            poses = self.starts.draw(self.seed, cars, self.episodes["episode"][cars] + 1)
+        state = self.simulator.cars
+        middle = np.array([self.tracks[state["track"][car]].pose_at(at) for car, at in zip(cars, poses.fraction, strict=True)])
+        x, y, yaw = middle.reshape(-1, 3).T
+        self.simulator.place(cars, x, y, yaw)
+        aside = poses.offset * state["track_width"][cars]
+        self.simulator.place(cars, x - aside * np.sin(yaw), y + aside * np.cos(yaw), yaw + poses.heading)
+        begin(self.episodes, cars, poses.fraction % 1.0)
+        self.episodes["x"][cars], self.episodes["y"][cars] = state["x"][cars], state["y"][cars]
+        self.simulator.render_some(cars, self.pictures)
+
+    def advance(self, actions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Let all cars take one step; `pictures` and `rows` then hold what they see and what happened.
+
+        Args:
+            actions: `[N]` places in the action list.
+
+        Returns:
+            Reward, whether the episode ended by a rule, whether it was cut off; `[N]` each.
+
+        Raises:
+            RewardError: see RewardFunction.
+        """
+        actions = self.actions.checked(actions, self.simulator.count)
+        status = judge(self.episodes, self.simulator.cars, self.lengths)
+        prepare = status == PREPARE
+        params = self._params(actions)
+        self._note(actions, status)
+        self.simulator.step(self.actions.steering[actions], self.actions.throttle[actions], prepare)
+        rewards: list[NDArray[np.float64]] = []
+        self.simulator.render(
+            self.pictures, lambda: rewards.append(self.reward(params, self._shared, ~prepare, self.episodes["episode"]))
+        )
+        terminated = ~prepare & (status != IN_PROGRESS)
+        truncated = ~terminated & (self.episodes["steps"] >= self.max_steps)
+        self.rows["reward"] = rewards[0]
+        self.rows["done"] = terminated | truncated
+        return rewards[0], terminated, truncated
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that changes with time, as copies: equal snapshots have equal futures.
+
+        What a reward function remembers between calls is not part of it.
+        """
+        return {
+            **self.simulator.snapshot(),
+            "episodes": self.episodes.copy(),
+            "pictures": self.pictures.copy(),
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Return to a snapshot of a task with the same tracks and cars."""
+        self.simulator.restore(dict(snapshot))
+        self.episodes[:] = snapshot["episodes"]
+        self.pictures[:] = snapshot["pictures"]
+
+    def _params(self, actions: NDArray[np.int64]) -> dict[str, Any]:
+        """The racers' parameters on the pose before the action, as arrays over the cars."""
+        cars = self.simulator.cars
+        count = len(cars)
+        return {
+            "all_wheels_on_track": cars["wheels_on_road"] == 4,
+            "x": cars["front_x"].copy(),
+            "y": cars["front_y"].copy(),
+            "heading": np.degrees(cars["yaw"]),
+            "distance_from_center": cars["distance_from_center"].copy(),
+            "projection_distance": cars["along"].copy(),
+            "progress": self.episodes["progress"].copy(),
+            "steps": self.episodes["steps"].astype(np.float64),
+            "speed": self.actions.speed[actions],
+            "steering_angle": self.actions.steering_angle[actions],
+            "track_width": cars["track_width"].copy(),
+            "track_length": self.lengths,
+            "closest_waypoints": np.stack([cars["waypoint_before"], cars["waypoint_after"]], axis=1),
+            "is_left_of_center": cars["is_left_of_center"].copy(),
+            "is_reversed": self._is_reversed,
+            "is_offtrack": cars["wheels_on_road"] == 0,
+            "is_crashed": np.zeros(count, np.bool_),
+            "object_in_camera": np.zeros(count, np.bool_),
+            "sim_time": np.full(count, self.simulator.time),
+        }
+
+    def _note(self, actions: NDArray[np.int64], status: NDArray[np.int8]) -> None:
+        """Fill in the rows of this step, all but reward and done."""
+        cars, rows = self.simulator.cars, self.rows
+        rows["steps"] = self.episodes["steps"]
+        rows["x"], rows["y"], rows["yaw"] = cars["front_x"], cars["front_y"], cars["yaw"]
+        rows["steering_angle"] = self.actions.steering_angle[actions]
+        rows["speed"] = self.actions.speed[actions]
+        rows["action"] = actions
+        rows["all_wheels_on_track"] = cars["wheels_on_road"] == 4
+        rows["progress"] = self.episodes["progress"]
+        rows["closest_waypoint"] = cars["closest_waypoint"]
+        rows["sim_time"] = (self.simulator.clock + 1) * STEP_SECONDS
+        rows["status"] = status
+        rows["wall_clock"] = time.time()
+
+
+class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
+    """N cars as a Gymnasium vector environment.
+
+    Observations are a dictionary from the sensor's name to uint8 `[N, H, W, 1]`. A car whose episode ended is put at
+    its next start within the same step; what it saw last is in `info["final_obs"]`. Arguments as RacingTask.
+    """
+
+    def __init__(self, track: str | Track | Sequence[str | Track] = "oval", num_envs: int = 64, **settings: Any) -> None:
+        self.task = RacingTask(track, num_envs, **settings)
+        self.num_envs = num_envs
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": [], "render_fps": 15}
+        self.single_observation_space = _observation_space(self.task)
+        self.single_action_space = gym.spaces.Discrete(len(self.task.actions))
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+
+    def reset(self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Start a new episode of every car; a seed also starts the count of episodes anew."""
+        del options
+        if isinstance(seed, list):
+            raise ConfigError("reset: a list of seeds was given; one whole number seeds all cars, each by its place")
+        if seed is not None:
+            self.task.seed = seed
+            self.task.episodes["episode"] = -1
+        self.task.begin(np.arange(self.num_envs))
+        return self._observation(), self._info()
+
+    def step(self, actions: NDArray[np.int64]) -> Any:
+        """Advance all cars; see the class for what happens at an episode's end."""
+        reward, terminated, truncated = self.task.advance(actions)
+        info = self._info()
+        done = np.flatnonzero(terminated | truncated)
+        if len(done):
+            final = np.full(self.num_envs, None, object)
+            for car in done:
+                final[car] = {self.task.sensor: self.task.pictures[car, :, :, None].copy()}
+            info["final_obs"], info["_final_obs"] = final, terminated | truncated
+            info["final_info"], info["_final_info"] = self._info(), terminated | truncated
+            self.task.begin(done)
+        return self._observation(), reward, terminated, truncated, info
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Nothing is held that needs closing."""
+
+    def _observation(self) -> Observation:
+        return {self.task.sensor: self.task.pictures[..., None].copy()}
+
+    def _info(self) -> dict[str, Any]:
+        everyone = np.ones(self.num_envs, np.bool_)
+        rows = self.task.rows
+        return {
+            "progress": self.task.episodes["progress"].copy(),
+            "_progress": everyone,
+            "episode_status": np.array(STATUSES, object)[rows["status"]],
+            "_episode_status": everyone,
+        }
+
+
+class RacingEnv(gym.Env[Observation, np.int64]):
+    """One car as a Gymnasium environment; arguments as RacingTask.
+
+    Observations are a dictionary from the sensor's name to uint8 `[H, W, 1]`.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - Gymnasium's own form
+
+    def __init__(self, track: str | Track = "oval", render_mode: str | None = None, **settings: Any) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise ConfigError(f"render_mode is {render_mode!r}; None or 'rgb_array' is offered")
+        self.task = RacingTask(track, 1, **{"threads": 1, **settings})
+        self.render_mode = render_mode
+        self.observation_space = _observation_space(self.task)
+        self.action_space = gym.spaces.Discrete(len(self.task.actions))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+        """Start a new episode.
+
+        Args:
+            options: may hold `start` (share of the lap), `offset` (share of the width, left positive) and `heading`
+                (rad, left positive); what is given together with `start` is taken as it is, in place of a random start.
+        """
+        super().reset(seed=seed)
+        if seed is not None:
+            self.task.seed = seed
+            self.task.episodes["episode"] = -1
+        poses = None
+        if options and "start" in options:
+            values = (np.array([float(options.get(name, 0.0))]) for name in ("start", "offset", "heading"))
+            poses = StartPoses(*values)
+        self.task.begin(np.arange(1), poses)
+        return self._observation(), self._info("prepare")
+
+    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Take one action; see the module's description."""
+        reward, terminated, truncated = self.task.advance(np.array([action], np.int64))
+        info = self._info(STATUSES[int(self.task.rows["status"][0])])
+        return self._observation(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
+
+    def render(self) -> Any:
+        """Return what the camera sees, RGB `[H, W, 3]`, in mode "rgb_array"."""
+        if self.render_mode is None:
+            return None
+        return np.repeat(self.task.pictures[0, :, :, None], 3, axis=2)
+
+    def _observation(self) -> Observation:
+        return {self.task.sensor: self.task.pictures[0, :, :, None].copy()}
+
+    def _info(self, status: str) -> dict[str, Any]:
+        return {"progress": float(self.task.episodes["progress"][0]), "episode_status": status}
+
+
+def _observation_space(task: RacingTask) -> gym.spaces.Dict:
+    _, height, width = task.pictures.shape
+    return gym.spaces.Dict({task.sensor: gym.spaces.Box(0, 255, (height, width, 1), np.uint8)})

@@ -1,0 +1,223 @@
+"""What a step pays: the racer's own `reward_function(params)`.
+
+A reward file is run as it is, once for each car, so that what it remembers from call to call is that car's own, as
+in the original with its one car a process. It may also define `reward_batch(params)`, which gets arrays over all cars
+in place of single values and returns an array; where it is there it is used, and has to agree with `reward_function`.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from importlib import resources
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.errors import RewardError, did_you_mean
+
+LIMIT: Final = 1e5
+"""Largest absolute reward, as in the original."""
+
+
+class RewardFunction:
+    """A loaded reward file.
+
+    Args:
+        text: the file's Python text.
+        source: its path, for messages.
+        batched: use `reward_batch` where the file has one.
+    """
+
+    def __init__(self, text: str, source: str, *, batched: bool = True) -> None:
+        self.text = text
+        self.source = source
+        self._code = _compiled(text, source)
+        module = _run(self._code, source)
+        self._functions = [_function(module, source)]
+        batch = getattr(module, "reward_batch", None)
+        self._batch: Callable[[dict[str, Any]], Any] | None = batch if batched and callable(batch) else None
+
+    def _of_car(self, car: int) -> Callable[[dict[str, Any]], Any]:
+        """The function in the module that belongs to one car."""
+        while len(self._functions) <= car:
+            self._functions.append(_function(_run(self._code, self.source), self.source))
+        return self._functions[car]
+
+    def __call__(
+        self, params: Mapping[str, Any], shared: Mapping[str, Any], needed: NDArray[np.bool_], episode: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Rewards of all cars for one step, `[N]`.
+
+        Args:
+            params: arrays over the cars, `[N, ...]`, by the racers' names.
+            shared: what does not differ between cars; `waypoints` holds one list for each car.
+            needed: cars that are paid; the others (prepare) get 0 and no call.
+            episode: each car's episode, for messages.
+
+        Raises:
+            RewardError: it raised, or returned something that is no finite number within +-1e5.
+        """
+        rewards = np.zeros(len(needed))
+        if self._batch is not None:
+            rewards[needed] = self._batch_rewards({**params, **shared}, len(needed))[needed]
+            return rewards
+        for car, single in enumerate(_singles(params, shared)):
+            if needed[car]:
+                rewards[car] = self._one(self._of_car(car), single, int(episode[car]))
+        return rewards
+
+    def _one(self, function: Callable[[dict[str, Any]], Any], params: dict[str, Any], episode: int) -> float:
+        step = params["steps"]
+        try:
+            value = function(params)
+        except (Exception, SystemExit) as error:
+            raise RewardError(_raised(error, self.source, step, episode, params)) from None
+        if type(value) is float and -LIMIT <= value <= LIMIT:
+            return value
+        return self._checked(value, step, episode, params)
+
+    def _checked(self, value: Any, step: float, episode: int, params: Mapping[str, Any]) -> float:
+        try:
+            number = math.nan if isinstance(value, str | bytes) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isfinite(number) and abs(number) <= LIMIT:
+            return number
+        code = getattr(self._functions[0], "__code__", None)
+        line = code.co_firstlineno if code else 1
+        raise RewardError(
+            f"{self.source}:{line}: reward_function returned {value!r} at step {step:.0f} of episode {episode}; "
+            f"a finite number from -1e5 to 1e5 is needed on every path. {_shown(params)}"
+        )
+
+    def _batch_rewards(self, params: dict[str, Any], count: int) -> NDArray[np.float64]:
+        assert self._batch is not None
+        try:
+            values = np.asarray(self._batch(params), np.float64)
+        except (Exception, SystemExit) as error:
+            place = _place_in(error, self.source)
+            raise RewardError(f"{place}: {type(error).__name__} {error}, in reward_batch") from None
+        if values.shape != (count,) or not np.isfinite(values).all() or (np.abs(values) > LIMIT).any():
+            raise RewardError(
+                f"{self.source}: reward_batch returned shape {values.shape}, values {values.ravel()[:4]}; "
+                f"{count} finite numbers from -1e5 to 1e5 are needed"
+            )
+        return values
+
+
+def load_reward(name_or_path: str | Path, *, batched: bool = True) -> RewardFunction:
+    """Load a reward that comes with the package, by name, or a racer's file.
+
+    Raises:
+        RewardError: no such name or file; the file has a syntax error, raises when run, or lacks `reward_function`.
+    """
+    word = str(name_or_path)
+    if word in reward_names():
+        return RewardFunction(_shipped(word), f"{word}.py", batched=batched)
+    path = Path(word)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        guess = did_you_mean(word, reward_names())
+        raise RewardError(
+            f"no reward file is at {word}{guess}; give the path of a Python file, or one of: {', '.join(reward_names())}"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RewardError(f"cannot read {word}: {error}; a Python file in UTF-8 is needed") from None
+    return RewardFunction(text, word, batched=batched)
+
+
+def reward_names() -> list[str]:
+    """Names of the rewards that come with the package."""
+    folder = resources.files("lateapex") / "data" / "rewards"
+    return sorted(item.name.removesuffix(".py") for item in folder.iterdir() if item.name.endswith(".py"))
+
+
+def _shipped(name: str) -> str:
+    return (resources.files("lateapex") / "data" / "rewards" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def _compiled(text: str, source: str) -> CodeType:
+    try:
+        code = compile(text, source, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        shown = (error.text or "").strip()
+        raise RewardError(f"{source}:{error.lineno}: {error.msg}: {shown!r}; this is not Python 3") from None
+    except ValueError as error:
+        raise RewardError(f"{source}: {error}; a Python file is needed") from None
+    linecache.cache[source] = (len(text), None, text.splitlines(keepends=True), source)
+    return code
+
+
+def _run(code: CodeType, source: str) -> ModuleType:
+    """Run a reward file as the module `reward_function`."""
+    module = ModuleType("reward_function")
+    module.__file__ = source
+    sys.modules["reward_function"] = module  # dataclasses look their module up by name
+    try:
+        exec(code, module.__dict__)
+    except (Exception, SystemExit) as error:
+        raise RewardError(f"{_place_in(error, source)}: {type(error).__name__} {error}, when the file was loaded") from None
+    return module
+
+
+def _function(module: ModuleType, source: str) -> Callable[[dict[str, Any]], Any]:
+    function = getattr(module, "reward_function", None)
+    if callable(function):
+        return function  # type: ignore[no-any-return] # whatever the racer's file defines
+    names = [name for name, item in vars(module).items() if callable(item) and not name.startswith("_")]
+    has = f"it defines {', '.join(names)}" if names else "it defines no function"
+    raise RewardError(f"{source} has no reward_function(params); {has}")
+
+
+def _singles(params: Mapping[str, Any], shared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """One dictionary of plain Python values for each car; lists are the car's own."""
+    names = tuple(params)
+    waypoints = shared["waypoints"]
+    for car, values in enumerate(zip(*(column.tolist() for column in params.values()), strict=True)):
+        single = dict(zip(names, values, strict=True))
+        single.update(
+            waypoints=waypoints[car].copy(),
+            closest_objects=[0, 0],
+            objects_location=[],
+            objects_left_of_center=[],
+            objects_speed=[],
+            objects_heading=[],
+            objects_distance=[],
+            objects_distance_from_center=[],
+        )
+        yield single
+
+
+def _place_in(error: BaseException, source: str) -> str:
+    """File and line of the racer's code where the error came from."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == source]
+    return f"{source}:{lines[-1]}" if lines else source
+
+
+def _raised(error: BaseException, source: str, step: float, episode: int, params: Mapping[str, Any]) -> str:
+    what = f"{type(error).__name__} {error}".rstrip()
+    hint = ""
+    if isinstance(error, KeyError) and error.args:
+        hint = f" params has no {error.args[0]!r}{did_you_mean(str(error.args[0]), params)}."
+    return f"{_place_in(error, source)}: {what}, at step {step:.0f} of episode {episode}.{hint} {_shown(params)}"
+
+
+def _shown(params: Mapping[str, Any]) -> str:
+    """The parameters on one line, the waypoints counted."""
+    parts = []
+    for name, value in params.items():
+        if name == "waypoints":
+            parts.append(f"waypoints: {len(value)} points")
+        elif isinstance(value, float):
+            parts.append(f"{name}: {value:.4g}")
+        elif value != [] and not name.startswith("closest_objects"):
+            parts.append(f"{name}: {value}")
+    return "params: " + ", ".join(parts)

@@ -1,0 +1,64 @@
+"""Where episodes start: drawn at random, one after the other round the lap, or listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import radians
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.sim.random import START, uniforms
+
+
+class StartPoses(NamedTuple):
+    """Start poses of M cars relative to the centre line, each `[M]`."""
+
+    fraction: NDArray[np.float64]
+    """Share of the lap, 0 at the start line."""
+    offset: NDArray[np.float64]
+    """Share of the track's width, positive to the left."""
+    heading: NDArray[np.float64]
+    """rad off the centre line's direction, positive to the left."""
+
+
+class Starts(Protocol):
+    """Says where a car's next episode starts."""
+
+    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> StartPoses:
+        """Start poses of some cars' episodes; `cars` and `episodes` count from 0, `[M]` each."""
+        ...
+
+
+@dataclass(frozen=True)
+class RandomStarts:
+    """Anywhere along the lap, beside the centre line, not quite straight."""
+
+    offset: float = 0.25
+    """Largest shift to either side, as a share of the width."""
+    heading: float = radians(15.0)
+    """Largest turn to either side, rad."""
+
+    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> StartPoses:
+        """Draw from the stream that belongs to each car and episode."""
+        u = uniforms(seed, cars, episodes, START)
+        return StartPoses(u[:, 0], self.offset * (2.0 * u[:, 1] - 1.0), self.heading * (2.0 * u[:, 2] - 1.0))
+
+
+@dataclass(frozen=True)
+class RoundRobinStarts:
+    """On the centre line, each episode a fixed share of the lap after the one before, as in the original's training."""
+
+    advance: float = 0.05
+    """Share of the lap between two episodes of a car; 0: always the same place."""
+    first: float = 0.0
+    """Share of the lap where the first car's first episode starts."""
+    spread: float = 0.0
+    """Share of the lap between two cars' starts."""
+
+    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> StartPoses:
+        """Take the next places; the seed plays no part."""
+        del seed
+        fraction = (self.first + self.spread * cars + self.advance * episodes) % 1.0
+        return StartPoses(fraction, np.zeros(len(cars)), np.zeros(len(cars)))

@@ -1,0 +1,1 @@
+"""Files of the DeepRacer world: reading and writing side by side, one module per kind of file."""

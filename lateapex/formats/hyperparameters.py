@@ -1,0 +1,125 @@
+"""How a model learns: hyperparameters.json, in the original's words.
+
+Bounds are wider than the console's form, which real files leave (batches, episodes per iteration), and narrower than
+anything that is no setting at all (a learning rate of 0, a discount above 1).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+
+from lateapex.config import Config
+from lateapex.errors import HyperparameterError, did_you_mean
+from lateapex.formats.json_text import parse_object, shown
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+LossType = Annotated[Literal["huber", "mean squared error"], BeforeValidator(_lower)]
+ExplorationType = Annotated[Literal["categorical"], BeforeValidator(_lower)]
+
+
+class Hyperparameters(Config):
+    """Settings of clipped PPO; a key that a file leaves out has the value that deepracer-for-cloud ships.
+
+    The two `term_cond_` keys are the exception: left out they set no limit, as in the simulator, since the run's own
+    budget ends it.
+    """
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    batch_size: int = Field(default=64, ge=1, le=65536)
+    """Samples of one gradient step."""
+    num_epochs: int = Field(default=5, ge=1, le=1000)
+    """Passes over an iteration's samples."""
+    lr: float = Field(default=0.0003, gt=0, le=1)
+    """Learning rate of Adam."""
+    beta_entropy: float = Field(default=0.01, ge=0, le=1)
+    """Weight of the entropy in the loss."""
+    discount_factor: float = Field(default=0.99, ge=0, le=1)
+    """Worth of a reward one step later."""
+    loss_type: LossType = "huber"
+    """Loss of the value network, in any case of letters."""
+    num_episodes_between_training: int = Field(default=20, ge=1, le=100_000)
+    """Episodes of one iteration, over all cars."""
+    exploration_type: ExplorationType = "categorical"
+    """How training picks an action: drawn by its probability."""
+    e_greedy_value: float = Field(default=0.05, ge=0, le=1)
+    """Only e-greedy exploration uses it."""
+    epsilon_steps: int = Field(default=10_000, ge=1, le=10**9)
+    """Only e-greedy exploration uses it."""
+    stack_size: int = Field(default=1, ge=1, le=64)
+    """Frames of one observation."""
+    term_cond_max_episodes: int = Field(default=100_000, ge=1, le=10**9)
+    """The run ends after so many."""
+    term_cond_avg_score: float = Field(default=100_000.0)
+    """The original writes it and never looks at it."""
+    sac_alpha: float = Field(default=0.2, ge=0, le=1)
+    """Temperature of SAC; PPO does not use it."""
+
+
+_PASSED_OVER = frozenset({"pretrained"})  # deepracer-local writes it; where a run starts from is no hyperparameter
+_SAC_ONLY = frozenset({"sac_alpha"})
+_UNTRAINED = {"e-greedy": "", "additive_noise": ", which goes with SAC"}
+
+
+def read_hyperparameters(text: str, source: str) -> Hyperparameters:
+    """Read hyperparameters.json; numbers may be written as texts ("64").
+
+    `source` is the file's name, for messages.
+
+    Raises:
+        HyperparameterError: not JSON, an unknown key, or a value out of its range; with key, value and range.
+    """
+    content = parse_object(text, source, HyperparameterError)
+    known = Hyperparameters.model_fields
+    for key in content:
+        if key not in known and key not in _PASSED_OVER:
+            near = did_you_mean(key, known) or "; known: " + ", ".join(sorted(known))
+            raise HyperparameterError(f"{source}: no hyperparameter is called {key!r}{near}")
+    values = {key: _number(value, known[key].annotation) for key, value in content.items() if key in known}
+    try:
+        return Hyperparameters.model_validate(values)
+    except ValidationError as error:
+        key = str(error.errors()[0]["loc"][0])
+        raise HyperparameterError(f"{source}: {key} is {shown(content[key])}{_expected(key, content[key])}") from None
+
+
+def write_hyperparameters(hyperparameters: Hyperparameters) -> str:
+    """Return the file's text as the original dumps it: the keys of PPO, sorted."""
+    return json.dumps(hyperparameters.model_dump(exclude=set(_SAC_ONLY)), indent=2, sort_keys=True)
+
+
+def _number(value: Any, kind: Any) -> Any:
+    """Return the number that a text or a whole float stands for; what stands for none is refused later, as it is."""
+    if kind not in (int, float) or isinstance(value, bool):
+        return value
+    try:
+        number = float(value) if isinstance(value, (str, float)) else value
+    except ValueError:
+        return value
+    return int(number) if kind is int and isinstance(number, float) and number.is_integer() else number
+
+
+def _expected(key: str, value: Any) -> str:
+    field = Hyperparameters.model_fields[key]
+    if key == "exploration_type" and (why := _UNTRAINED.get(str(_lower(value)))) is not None:
+        return f'{why}; this version trains with "categorical" alone: write "exploration_type": "categorical"'
+    if field.annotation in (int, float):
+        number = "a whole number" if field.annotation is int else "a number"
+        limits = ((word, limit) for name, word in _LIMITS.items() for limit in _limits(field.metadata, name))
+        bounds = [f" {word} {limit}" for word, limit in limits]
+        return f"; expected {number}{' and'.join(bounds)} ({field.default} is usual)"
+    return "; expected " + " or ".join(f'"{word}"' for word in get_args(field.annotation))
+
+
+_LIMITS = {"ge": "from", "gt": "above", "le": "up to"}
+
+
+def _limits(constraints: list[Any], name: str) -> list[Any]:
+    return [getattr(constraint, name) for constraint in constraints if hasattr(constraint, name)]

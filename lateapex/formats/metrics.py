@@ -1,0 +1,115 @@
+"""How each episode ended: TrainingMetrics.json and the evaluations' metrics files.
+
+Times are whole milliseconds of simulated time, progress whole percent with its decimals cut.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lateapex.errors import FormatError
+from lateapex.formats.json_text import parse_object, shown
+from lateapex.records import STATUSES, EpisodeRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Entry: TypeAlias = dict[str, int | str]
+"""One episode."""
+
+LABELS = {status: status.replace("_", " ").capitalize() for status in STATUSES} | {"time_up": "Time Up"}
+"""Episode status in the words of these files."""
+
+_REQUIRED = ("completion_percentage", "metric_time", "start_time", "elapsed_time_in_milliseconds", "trial")
+_FAULTS = {"crash": "crashed", "immobilized": "immobilized", "off_track": "off_track", "reversed": "reversed"}
+
+
+def training_entry(record: EpisodeRecord, episode: int, trial: int) -> Entry:
+    """Return an episode's entry in TrainingMetrics.json.
+
+    Args:
+        record: of either phase.
+        episode: number from 1 over the whole run; an evaluation repeats that of the last training episode.
+        trial: number from 1 within the iteration; an evaluation repeats that of the last training episode.
+    """
+    start, end = _times(record)
+    return {
+        "reward_score": round(record.reward) if math.isfinite(record.reward) else 0,
+        "metric_time": end,
+        "start_time": start,
+        "elapsed_time_in_milliseconds": end - start,
+        "episode": episode,
+        "trial": trial,
+        "phase": record.phase,
+        "completion_percentage": int(record.progress),
+        "episode_status": LABELS[record.status],
+    }
+
+
+def evaluation_entry(record: EpisodeRecord, trial: int) -> Entry:
+    """Return a lap's entry in an evaluation's metrics file; `trial` counts from 1."""
+    start, end = _times(record)
+    faults: Entry = {f"{name}_count": _begins(record, status) for name, status in _FAULTS.items()}
+    return {
+        "completion_percentage": int(record.progress),
+        "metric_time": end,
+        "start_time": start,
+        "elapsed_time_in_milliseconds": end - start,
+        "episode_status": LABELS[record.status],
+        **faults,
+        "reset_count": sum(int(count) for count in faults.values()),
+        "trial": trial,
+    }
+
+
+def write_metrics(entries: Iterable[Mapping[str, int | str] | str], best_model_metric: str | None = "progress") -> str:
+    """Return a metrics file's text.
+
+    Args:
+        entries: in the order in which the episodes ended; one may be its JSON text already, which is worth keeping
+            where a file is written again for each iteration.
+        best_model_metric: what picks the best model, in a training file; None for an evaluation's, which does not say.
+    """
+    listed = ", ".join(entry if isinstance(entry, str) else json.dumps(entry) for entry in entries)
+    more = (
+        "" if best_model_metric is None else f', "version": 2.0, "best_model_metric": {json.dumps(best_model_metric)}'
+    )
+    return f'{{"metrics": [{listed}]{more}}}'
+
+
+def read_metrics(text: str, source: str) -> list[Entry]:
+    """Return the entries of a metrics file of either kind and any year.
+
+    `source` is the file's name, for messages.
+
+    Raises:
+        FormatError: not JSON, no list of entries, or an entry without one of the numbers that all kinds have.
+    """
+    entries = parse_object(text, source, FormatError).get("metrics")
+    if not isinstance(entries, list):
+        raise FormatError(f"{source}: metrics is {shown(entries)}; expected a list of episodes")
+    for place, entry in enumerate(entries):
+        _check(entry, f"{source}: metrics[{place}]")
+    return entries
+
+
+def _check(entry: Any, place: str) -> None:
+    if not isinstance(entry, dict):
+        raise FormatError(f"{place} is {shown(entry)}; expected an object")
+    for key in _REQUIRED:
+        if type(entry.get(key)) is not int:
+            raise FormatError(f"{place}: {key} is {shown(entry.get(key))}; expected a whole number")
+    if not isinstance(entry.get("episode_status"), str):
+        raise FormatError(f"{place}: episode_status is {shown(entry.get('episode_status'))}; expected a text")
+
+
+def _times(record: EpisodeRecord) -> tuple[int, int]:
+    return round(record.start_time * 1000), round(float(record.steps["sim_time"][-1]) * 1000)
+
+
+def _begins(record: EpisodeRecord, status: str) -> int:
+    """How often the car came into a status; rows that stay in it count once."""
+    there = record.steps["status"] == STATUSES.index(status)
+    return int(there[0]) + int((there[1:] & ~there[:-1]).sum())

@@ -1,0 +1,53 @@
+"""Lets a policy drive: whole episodes of a batch of cars, greedily, as records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.env.racing import RacingTask
+from lateapex.env.recorder import EpisodeRecorder
+from lateapex.env.starts import StartPoses
+from lateapex.records import EpisodeRecord
+
+Watcher = Callable[[int, NDArray[np.uint8]], None]
+"""Called with a car's place and what it sees, `[H, W]`, for each row of its record and in that order."""
+
+
+class Driver(Protocol):
+    """Says what to do from pictures alone."""
+
+    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Pictures `[N, H, W]` -> actions `[N]`."""
+        ...
+
+
+def drive(driver: Driver, task: RacingTask, poses: StartPoses, watch: Watcher | None = None) -> list[EpisodeRecord]:
+    """Drive one episode with every car of `task`, from `poses` `[N]`.
+
+    Returns:
+        `[N]` records in the order of the cars, whatever the order in which they finished.
+    """
+    count = task.simulator.count
+    everyone = np.arange(count)
+    recorder = EpisodeRecorder(task, "evaluation")
+    task.begin(everyone, poses)
+    found: dict[int, EpisodeRecord] = {}
+    while len(found) < count:
+        actions = driver.greedy(task.pictures)
+        if watch is not None:
+            for car in everyone:
+                if car not in found:
+                    watch(int(car), task.pictures[car])
+        task.advance(actions)
+        for record in recorder.take():
+            found.setdefault(record.car, record)
+    return [found[int(car)] for car in everyone]
+
+
+def patience(lengths: NDArray[np.float64]) -> int:
+    """Steps that the slowest car, 0.1 m/s, needs for a lap of the longest of some tracks (m): no lap takes more."""
+    return int(np.ceil(float(lengths.max()) / 0.1 * 15.0))

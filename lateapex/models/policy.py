@@ -1,0 +1,168 @@
+"""A policy and its critic: which action to take, and what a state is worth.
+
+No weights are shared between the two, as in the original. Inference runs in blocks of a fixed number of cars, since
+the sums of a matrix product depend on the batch it is part of: so a car gets the same action whatever cars are beside it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Categorical
+
+from lateapex.models.networks import NETWORKS, NetworkModule
+from lateapex.sim.random import WEIGHTS, words
+
+BLOCK: Final = 32
+"""Cars of one inference batch."""
+
+FLOOR: Final = 1e-8
+"""Least probability of an action, as in the original."""
+
+
+class Shape(NamedTuple):
+    """What a policy is built for."""
+
+    height: int
+    width: int
+    channels: int
+    actions: int
+
+
+class Actor(nn.Module):
+    """Network and head of a categorical policy."""
+
+    def __init__(self, network: str, shape: Shape) -> None:
+        super().__init__()
+        self.network: NetworkModule = NETWORKS.get(network)(shape.height, shape.width, shape.channels)
+        self.head = nn.Linear(self.network.features, shape.actions)
+
+    def forward(self, stemmed: Tensor) -> Tensor:
+        """Stemmed pictures `[B, ...]` -> log-probabilities, float32 `[B, A]`."""
+        return torch.log_softmax(self.head(self.network(stemmed)).float(), dim=1)
+
+
+class Critic(nn.Module):
+    """Network and head of a state-value function."""
+
+    def __init__(self, network: str, shape: Shape) -> None:
+        super().__init__()
+        self.network: NetworkModule = NETWORKS.get(network)(shape.height, shape.width, shape.channels)
+        self.head = nn.Linear(self.network.features, 1)
+
+    def forward(self, stemmed: Tensor) -> Tensor:
+        """Stemmed pictures `[B, ...]` -> values, float32 `[B]`."""
+        values: Tensor = self.head(self.network(stemmed)).float().squeeze(1)
+        return values
+
+
+class Decision(NamedTuple):
+    """What a policy decided for `N` cars, and on what grounds."""
+
+    actions: NDArray[np.int64]
+    log_probs: Tensor
+    """`[N]` of the actions taken"""
+    actor_stem: Tensor
+    """`[N, ...]`"""
+    critic_stem: Tensor
+    values: Tensor
+    """`[N]`"""
+
+
+class Policy(nn.Module):
+    """Actor and critic of one model.
+
+    Args:
+        network: name of the actor's network.
+        critic: name of the critic's network, which never goes onto the car.
+        shape: pictures and number of actions.
+        seed: of the first weights.
+    """
+
+    def __init__(self, network: str, critic: str, shape: Shape, seed: int = 0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.actor = Actor(network, shape)
+        self.critic = Critic(critic, shape)
+        self._same_stem = type(self.actor.network) is type(self.critic.network)
+        _initialise(self, seed)
+
+    @torch.no_grad()
+    def decide(self, pictures: NDArray[np.uint8], draws: NDArray[np.float64], bf16: bool = False) -> Decision:
+        """Sample an action for each car.
+
+        Args:
+            pictures: `[N, H, W]`.
+            draws: `[N]` uniform in 0..1; which action they choose depends on nothing else.
+            bf16: compute as the update will, in bfloat16 where that is allowed.
+        """
+        count = len(pictures)
+        parts = [self._decide_block(block, bf16) for block in _blocks(pictures)]
+        log_probs, actor_stem, critic_stem, values = (torch.cat(part)[:count] for part in zip(*parts, strict=True))
+        ladder = log_probs.exp().double().cumsum(dim=1)
+        target = torch.from_numpy(draws).unsqueeze(1) * ladder[:, -1:]
+        actions = (ladder <= target).sum(dim=1).clamp(max=self.shape.actions - 1)
+        chosen = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
+        return Decision(actions.numpy(), chosen, actor_stem, critic_stem, values)
+
+    def _decide_block(self, block: Tensor, bf16: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        actor_stem = self.actor.network.stem(block)
+        critic_stem = actor_stem if self._same_stem else self.critic.network.stem(block)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            log_probs = self.actor(actor_stem)
+            values = self.critic(critic_stem)
+        return log_probs, actor_stem, critic_stem, values
+
+    @torch.no_grad()
+    def values(self, pictures: NDArray[np.uint8]) -> Tensor:
+        """What each state is worth, `[N]`."""
+        count = len(pictures)
+        return torch.cat([self.critic(self.critic.network.stem(block)) for block in _blocks(pictures)])[:count]
+
+    @torch.no_grad()
+    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """The most probable action of each car, `[N]`, in full precision."""
+        count = len(pictures)
+        best = [self.actor(self.actor.network.stem(block)).argmax(dim=1) for block in _blocks(pictures)]
+        actions: NDArray[np.int64] = torch.cat(best)[:count].numpy()
+        return actions
+
+
+def distribution(log_probs: Tensor) -> Categorical:
+    """Distribution over actions with the original's floor, from log-probabilities `[B, A]`."""
+    return Categorical(probs=log_probs.exp().clamp_min(FLOOR), validate_args=False)
+
+
+def _blocks(pictures: NDArray[np.uint8]) -> list[Tensor]:
+    """Pictures as tensors `[BLOCK, H, W, 1]`; the last is filled up with black."""
+    count = len(pictures)
+    whole = torch.from_numpy(pictures).unsqueeze(-1)
+    blocks = [whole[at : at + BLOCK] for at in range(0, count, BLOCK)]
+    if count % BLOCK:
+        filler = torch.zeros(BLOCK - count % BLOCK, *whole.shape[1:], dtype=torch.uint8)
+        blocks[-1] = torch.cat([blocks[-1], filler])
+    return blocks
+
+
+def _initialise(policy: nn.Module, seed: int) -> None:
+    """Glorot-uniform weights, zero biases; the value head has normalised columns of norm 1, as in the original."""
+    number = words(seed, 0, 0, WEIGHTS)[0]
+    generator = torch.Generator().manual_seed(int(number[0] << np.uint64(31) | number[1]))
+    for module in policy.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight, generator=generator)
+            nn.init.zeros_(module.bias)
+    for module in policy.modules():
+        if isinstance(module, Critic):
+            with torch.no_grad():
+                column = torch.randn(module.head.weight.shape, generator=generator)
+                module.head.weight.copy_(column / column.norm(dim=1, keepdim=True))
+
+
+def state_of(module: nn.Module) -> dict[str, Any]:
+    """Weights by name, as contiguous copies that share no memory with the module."""
+    return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in module.state_dict().items()}

@@ -1,0 +1,177 @@
+"""What leaves the training loop: records, and the sinks that take them.
+
+Records are plain data. Sinks know nothing of who made them, and whoever makes them knows nothing of sinks.
+A step is a row of `STEP_DTYPE`, not an object: a batch of cars makes tens of thousands of them a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.registry import Registry
+
+STATUSES = (
+    "prepare",
+    "in_progress",
+    "lap_complete",
+    "off_track",
+    "crashed",
+    "immobilized",
+    "reversed",
+    "time_up",
+    "pause",
+    "park",
+)
+"""Episode status of a step, in the original's words; a row holds the index."""
+
+STEP_DTYPE = np.dtype(
+    [
+        ("steps", np.int32),  # 1 on the prepare row
+        ("x", np.float64),  # m, front point, before the action acts
+        ("y", np.float64),  # m
+        ("yaw", np.float64),  # rad, -pi..pi, before the action acts
+        ("steering_angle", np.float64),  # degrees as in the action table, left positive
+        ("speed", np.float64),  # m/s as in the action table
+        ("action", np.int32),  # place in the action list
+        ("reward", np.float64),
+        ("done", np.bool_),
+        ("all_wheels_on_track", np.bool_),
+        ("progress", np.float64),  # percent
+        ("closest_waypoint", np.int32),
+        ("sim_time", np.float64),  # s, at the end of the step
+        ("status", np.int8),  # place in STATUSES
+        ("wall_clock", np.float64),  # s since 1970; the only column that two equal runs differ in
+    ]
+)
+"""One step of one car: the pose belongs to the moment before the action, `sim_time` to the end of the step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeRecord:
+    """One finished episode of one car."""
+
+    phase: Literal["training", "evaluation"]
+    track: str
+    track_length: float
+    """Length of the closed centre line, m."""
+    car: int
+    """Which car of the batch drove it."""
+    steps: NDArray[Any]
+    """Rows of `STEP_DTYPE`, `[T]`, the prepare row included."""
+
+    @property
+    def status(self) -> str:
+        """How the episode ended, a word of `STATUSES`."""
+        return STATUSES[int(self.steps["status"][-1])]
+
+    @property
+    def progress(self) -> float:
+        """Percent of the lap when the episode ended."""
+        return float(self.steps["progress"][-1])
+
+    @property
+    def lap_time(self) -> float:
+        """Seconds of simulated time from the start of the episode to its end."""
+        return float(self.steps["sim_time"][-1] - self.start_time)
+
+    @property
+    def start_time(self) -> float:
+        """Simulated time at which the prepare row began, s."""
+        times = self.steps["sim_time"]
+        return float(times[0] - (times[1] - times[0] if len(times) > 1 else 0.0))
+
+    @property
+    def reward(self) -> float:
+        """Sum of the rewards."""
+        return float(self.steps["reward"].sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateRecord:
+    """One collect-then-update cycle."""
+
+    iteration: int
+    """Number of updates done, from 1."""
+    steps: int
+    """Environment steps since the start of the run."""
+    episodes: int
+    """Episodes finished since the start of the run."""
+    mean_progress: float
+    """Mean percent of the lap over this cycle's finished episodes; NaN where none finished."""
+    mean_reward: float
+    """Mean sum of rewards of this cycle's finished episodes; NaN where none finished."""
+    laps: int
+    """Complete laps among them."""
+    finished: int
+    """Episodes that ended in this cycle."""
+    best_lap: float | None
+    """Fastest complete lap of the run so far, s."""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """policy_loss, value_loss, entropy, kl, clip_share, learning_rate ..."""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """Wall seconds by phase (collect, update); the only part that two equal runs differ in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord:
+    """One evaluation of one version of the model."""
+
+    iteration: int
+    steps: int
+    laps_completed: int
+    trials: int
+    mean_progress: float
+    """Percent."""
+    best_lap: float | None
+    """s"""
+    is_best: bool
+    """Whether this version is the best so far; an equal score counts, so the newer wins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One picture from a camera."""
+
+    source: str
+    """Sensor or view, such as "FRONT_FACING_CAMERA"."""
+    sim_time: float
+    """s"""
+    pixels: NDArray[np.uint8]
+    """`[H, W, C]`"""
+
+
+Record: TypeAlias = EpisodeRecord | UpdateRecord | EvaluationRecord | Frame
+
+
+class Sink(Protocol):
+    """Takes records in the order in which they happened; must never hold up a step."""
+
+    def write(self, record: Record) -> None:
+        """Take one record; a kind that this sink has no use for is passed over."""
+        ...
+
+    def state(self) -> dict[str, int]:
+        """Whole numbers that say how far this sink has come; they go into the checkpoint."""
+        ...
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Return to the moment when `state` was taken: forget whatever was written after it."""
+        ...
+
+    def close(self) -> None:
+        """Write what is still held."""
+        ...
+
+
+SINKS: Registry[type[Sink]] = Registry(
+    "sink",
+    {
+        "console": "lateapex.sinks.console:ConsoleSink",
+        "files": "lateapex.sinks.files:RunFolderSink",
+    },
+)

@@ -1,0 +1,1 @@
+"""Compiled physics and sensors: arrays in, arrays out; no files, no Gymnasium, no torch."""

@@ -1,0 +1,157 @@
+"""The one clock: N cars in W worlds, moved, located and drawn together.
+
+A step is 1/15 s. Nothing here knows of episodes, rewards or actions. Cars do not depend on each other, so any number
+of threads, and any split of the cars into batches, gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from lateapex.errors import ConfigError
+from lateapex.sim.camera import draw, view_of
+from lateapex.sim.dynamics import drive, wheel_speed
+from lateapex.sim.geometry import locate, track_tables
+from lateapex.sim.ground import paint_grounds
+from lateapex.sim.state import STATE_DTYPE, vehicle_records
+from lateapex.world.scene import Scene, scene_of
+from lateapex.world.track import Track
+from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+
+_BLOCK = 8  # cars drawn by a thread at a time: small enough to share evenly, large enough to hide the hand-over
+
+
+class Simulator:
+    """N cars, each on one of K tracks.
+
+    Args:
+        tracks: the tracks, K of them.
+        track_of_car: `[N]` which track each car drives on.
+        world: `[N]` which world each car is in; a world of its own for each if not given.
+        vehicle: the cars.
+        height, width: rows and columns of the camera's pictures.
+        threads: threads that draw; 0: one for each core.
+        scenes: looks, one a track; those of the tracks' names if not given.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        track_of_car: ArrayLike,
+        *,
+        world: ArrayLike | None = None,
+        vehicle: Vehicle | None = None,
+        height: int = 120,
+        width: int = 160,
+        threads: int = 0,
+        scenes: Sequence[Scene] | None = None,
+    ) -> None:
+        self.tracks = list(tracks)
+        self.vehicle = vehicle or Vehicle()
+        places = np.asarray(track_of_car, np.int32)
+        if places.ndim != 1 or len(places) == 0 or places.min() < 0 or places.max() >= len(self.tracks):
+            raise ConfigError(f"track_of_car is {track_of_car!r}; one of 0 to {len(self.tracks) - 1} for each car is needed")
+        self.cars = np.zeros(len(places), STATE_DTYPE)
+        self.cars["track"] = places
+        self.cars["world"] = np.arange(len(places)) if world is None else np.asarray(world, np.int32)
+        self.clock = 0
+        """Steps since the beginning."""
+        self._tables = track_tables(self.tracks)
+        self._ground = paint_grounds(self.tracks, scenes or [scene_of(track.name) for track in self.tracks])
+        self._view = view_of(self.vehicle.camera, height, width)
+        self._vehicles = vehicle_records([self.vehicle] * len(places))
+        self._size = (height, width)
+        self._threads = threads or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(self._threads - 1, "draw") if self._threads > 1 else None
+
+    @property
+    def count(self) -> int:
+        """N, the number of cars."""
+        return len(self.cars)
+
+    @property
+    def time(self) -> float:
+        """Simulated time, s."""
+        return self.clock * STEP_SECONDS
+
+    def place(self, cars: NDArray[np.int64], x: ArrayLike, y: ArrayLike, yaw: ArrayLike) -> None:
+        """Put some cars down at rest: centre x, y in metres and yaw in radians, `[len(cars)]` each."""
+        state = self.cars
+        for name in ("u", "v", "r", "steering", "steering_command"):
+            state[name][cars] = 0.0
+        state["x"][cars], state["y"][cars], state["yaw"][cars] = x, y, yaw
+        _locate_some(np.ascontiguousarray(cars, np.int64), state, self._vehicles, self._tables)
+
+    def step(self, steering: NDArray[np.float64], speed: NDArray[np.float64], held: NDArray[np.bool_]) -> None:
+        """Drive all cars for 1/15 s.
+
+        Args:
+            steering: `[N]` commanded angle, rad, left positive.
+            speed: `[N]` commanded speed, m/s.
+            held: `[N]` cars that stand still whatever the command.
+        """
+        _step_all(self.cars, self._vehicles, self._tables, steering, speed, held, STEP_SECONDS)
+        self.clock += 1
+
+    def render(self, out: NDArray[np.uint8], meanwhile: Callable[[], None] | None = None) -> None:
+        """Draw what all cars see.
+
+        Args:
+            out: `[N, H, W]`, overwritten.
+            meanwhile: called once while other threads draw; the kernels hold no lock.
+        """
+        if out.shape != (self.count, *self._size):
+            raise ConfigError(f"render: out has shape {out.shape}; {(self.count, *self._size)} is needed")
+        helpers: list[Future[None]] = []
+        blocks = iter(range(0, self.count, _BLOCK))
+
+        def work() -> None:
+            for first in blocks:
+                draw(first, min(first + _BLOCK, self.count), self.cars, self._view, self._ground, out)
+
+        if self._pool is not None and (self.count > _BLOCK or meanwhile is not None):
+            helpers = [self._pool.submit(work) for _ in range(self._threads - 1)]
+        try:
+            if meanwhile is not None:
+                meanwhile()
+            work()
+        finally:
+            for helper in helpers:
+                helper.result()
+
+    def render_some(self, cars: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Draw what some cars see into their rows of `out`, `[N, H, W]`."""
+        for car in cars:
+            draw(int(car), int(car) + 1, self.cars, self._view, self._ground, out)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that changes with time, as copies."""
+        return {"cars": self.cars.copy(), "clock": self.clock}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Return to a snapshot of a simulator of the same tracks and cars."""
+        if snapshot["cars"].shape != self.cars.shape:
+            raise ConfigError(f"snapshot of {len(snapshot['cars'])} cars; this simulator has {self.count}")
+        self.cars[:] = snapshot["cars"]
+        self.clock = int(snapshot["clock"])
+
+
+@njit(cache=True, nogil=True)
+def _locate_some(which, cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: int64[M], [N] records, TrackTables
+    for n in range(which.size):
+        locate(cars[which[n]], vehicles[which[n]], tables)
+
+
+@njit(cache=True, nogil=True)
+def _step_all(cars, vehicles, tables, steering, speed, held, seconds):  # type: ignore[no-untyped-def] # numba: see Simulator.step
+    for n in range(cars.size):
+        if not held[n]:
+            drive(cars[n], vehicles[n], steering[n], wheel_speed(speed[n], vehicles[n]), seconds)
+            locate(cars[n], vehicles[n], tables)

@@ -1,0 +1,144 @@
+"""Clipped proximal policy optimisation (Schulman et al. 2017) on one rollout at a time."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from lateapex.config import Config
+from lateapex.models.policy import Policy, distribution
+from lateapex.sim.random import SHUFFLE
+from lateapex.training.collect import Rollout
+from lateapex.training.returns import gae
+
+
+class PPOConfig(Config):
+    """Settings of PPO. The defaults learn fast; a racer's hyperparameters.json replaces those it names."""
+
+    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+    """Adam's step size."""
+    discount: float = Field(0.97, ge=0.0, le=1.0)
+    """gamma, per step of 1/15 s"""
+    gae_lambda: float = Field(0.95, ge=0.0, le=1.0)
+    clip: float = Field(0.2, gt=0.0, lt=1.0)
+    """How far one update may move an action's probability, as a share."""
+    entropy_weight: float = Field(0.01, ge=0.0, le=1.0)
+    value_weight: float = Field(1.0, gt=0.0)
+    value_loss: Literal["huber", "mean squared error"] = "huber"
+    epochs: int = Field(4, ge=1, le=100)
+    batch_size: int = Field(256, ge=1)
+    max_gradient_norm: float | None = Field(0.5, gt=0.0)
+    """None: no clipping, as in the original."""
+
+
+class PPO:
+    """The algorithm's memory between updates: optimiser and count.
+
+    Args:
+        policy: updated in place.
+        seed: of the order of samples.
+        bf16: compute forward and backward passes in bfloat16; weights and losses stay float32.
+    """
+
+    def __init__(self, policy: Policy, config: PPOConfig, *, seed: int = 0, bf16: bool = False) -> None:
+        self.policy = policy
+        self.config = config
+        self.seed = seed
+        self.bf16 = bf16
+        self.updates = 0
+        self._optimizer = torch.optim.Adam(
+            policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-5, fused=True
+        )
+
+    def update(self, rollout: Rollout) -> dict[str, float]:
+        """Improve the policy by one rollout; returns the means of its losses and measures."""
+        settings = self.config
+        advantages = gae(
+            rollout.rewards,
+            rollout.values,
+            rollout.next_values,
+            rollout.terminated,
+            rollout.truncated,
+            discount=settings.discount,
+            lam=settings.gae_lambda,
+        )
+        returns = torch.from_numpy(advantages + rollout.values).flatten()
+        advantage = torch.from_numpy((advantages - advantages.mean()) / (advantages.std() + 1e-8)).flatten()
+        actor_stem, critic_stem = rollout.actor_stem.flatten(0, 1), rollout.critic_stem.flatten(0, 1)
+        actions, log_probs = rollout.actions.flatten(), rollout.log_probs.flatten()
+        samples = len(actions)
+        size = min(settings.batch_size, 1 << (samples.bit_length() - 1))
+        shuffle = np.random.Generator(np.random.Philox(key=self.seed, counter=[SHUFFLE, self.updates, 0, 0]))
+        totals: dict[str, float] = {}
+        for _ in range(settings.epochs):
+            order = torch.from_numpy(shuffle.permutation(samples))
+            for at in range(0, samples - size + 1, size):
+                some = order[at : at + size]
+                measures = self._step(
+                    actor_stem[some], critic_stem[some], actions[some], log_probs[some], advantage[some], returns[some]
+                )
+                for name, value in measures.items():
+                    totals[name] = totals.get(name, 0.0) + value
+        self.updates += 1
+        steps = settings.epochs * (samples // size)
+        return {
+            **{name: value / steps for name, value in totals.items()},
+            "learning_rate": settings.learning_rate,
+            "explained_variance": _explained_variance(rollout.values, advantages + rollout.values),
+        }
+
+    def _step(
+        self, actor_stem: Tensor, critic_stem: Tensor, actions: Tensor, old: Tensor, advantage: Tensor, returns: Tensor
+    ) -> dict[str, float]:
+        """One gradient step on a minibatch."""
+        settings = self.config
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            log_probs = self.policy.actor(actor_stem)
+            values = self.policy.critic(critic_stem)
+        chances = distribution(log_probs)
+        change = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1) - old
+        ratio = change.exp()
+        policy_loss = -torch.minimum(
+            ratio * advantage, ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip) * advantage
+        ).mean()
+        if settings.value_loss == "huber":
+            value_loss = functional.huber_loss(values, returns)
+        else:
+            value_loss = functional.mse_loss(values, returns)
+        entropy = chances.entropy().mean()
+        loss = policy_loss - settings.entropy_weight * entropy + settings.value_weight * value_loss
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.policy.parameters(), settings.max_gradient_norm or float("inf"), foreach=True
+        )
+        self._optimizer.step()
+        with torch.no_grad():
+            return {
+                "policy_loss": float(policy_loss),
+                "value_loss": float(value_loss),
+                "entropy": float(entropy),
+                "kl": float((ratio - 1.0 - change).mean()),
+                "clip_share": float(((ratio - 1.0).abs() > settings.clip).float().mean()),
+                "gradient_norm": float(norm),
+            }
+
+    def state(self) -> dict[str, Any]:
+        """Optimiser and count, for a checkpoint."""
+        return {"optimizer": self._optimizer.state_dict(), "updates": self.updates}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Return to a saved state."""
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.updates = int(state["updates"])
+
+
+def _explained_variance(values: np.ndarray[Any, Any], returns: np.ndarray[Any, Any]) -> float:
+    """1: the critic knows the returns; 0: no better than their mean."""
+    spread = float(np.var(returns))
+    return 1.0 - float(np.var(returns - values)) / spread if spread > 0.0 else 0.0

@@ -1,0 +1,1 @@
+"""What is there: track, vehicle, scene. Plain NumPy, immutable; nothing here moves."""

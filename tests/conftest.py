@@ -1,0 +1,27 @@
+"""Fixtures of the whole test set."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real DeepRacer files beside the project; without it the tests that need it are skipped, in CI failed."""
+    if SHARED.is_dir():
+        return SHARED
+    message = f"NO REAL FILES AT {SHARED}: tests against real tracks and logs do not run"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.warn(message, stacklevel=2)
+    pytest.skip(message)
