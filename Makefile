@@ -18,6 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # to do. `make train` promises 1 when laps are missing, so it runs in that mode, where lines marked + run all the same.
 DRY := $(findstring n,$(firstword -$(MAKEFLAGS)))
 ALWAYS := $(if $(DRY),,+)
+SELF := $(MAKE)
 ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
@@ -34,23 +35,24 @@ help: ## show this
 setup: $(STAMP) ## make .venv with everything in it, 1.3 GB (again only when what is needed changes)
 
 $(STAMP): pyproject.toml constraints.txt
-	$(ALWAYS)@command -v $(PYTHON) >/dev/null || \
+	@command -v $(PYTHON) >/dev/null || \
 	  { echo "there is no $(PYTHON); Python 3.11 or newer is needed: apt-get install python3 python3-venv" >&2; exit 1; }
-	$(ALWAYS)@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$$($(PYTHON) --version) is too old; 3.11 or newer is needed: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(ALWAYS)@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments; apt-get install python3-venv" >&2; exit 1; }
-	$(ALWAYS)@echo "installing into .venv; this takes a few minutes the first time" >&2
-	$(ALWAYS)@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(ALWAYS)@$(BIN)/pip install -q -c constraints.txt $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX)) torch
-	$(ALWAYS)@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
-	$(ALWAYS)@touch $@
+	@echo "installing into .venv; this takes a few minutes the first time" >&2
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q -c constraints.txt $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX)) torch
+	@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
 
 train: drive ## train on kidney until it laps, at most 5 minutes, then 5 trials; exit status 1 unless all 5 are laps
 	$(if $(shell test -e $(SHORT) && echo short),@exit 1)
 
 # A folder that somebody else put there is not ours to remove; lateapex says so and stops.
-drive: $(STAMP)
+drive:
+	$(ALWAYS)@MAKEFLAGS= $(SELF) -s setup PYTHON='$(PYTHON)' TORCH_INDEX='$(TORCH_INDEX)'
 	$(ALWAYS)@mkdir -p runs
 	$(ALWAYS)@rm -f $(SHORT); if test -e $(OURS); then rm -rf $(RUN) $(OURS); fi; test -e $(RUN) || touch $(OURS)
 	$(ALWAYS)@$(BIN)/lateapex train --track kidney --seed 1 --until-laps --duration 300 --out $(RUN) >&2
@@ -61,8 +63,8 @@ test: lint ## check everything: format, lint, types, layers, tests
 	@$(BIN)/python -m pytest -q
 
 lint: $(STAMP) ## check all but the tests
-	@$(BIN)/ruff format --check -q .
-	@$(BIN)/ruff check -q .
+	@$(BIN)/ruff format --check -q --output-format concise .
+	@$(BIN)/ruff check -q --output-format concise .
 	@$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$layers"; exit 1; }
 

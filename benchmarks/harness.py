@@ -174,13 +174,13 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
-def row(what: str, value: float, unit: str, quiet: Quiet, **parameters: Any) -> dict[str, Any]:
-    """Make one row: {what, value, unit, machine, load, others, idle, **parameters}.
+def row(what: str, value: float | None, unit: str, quiet: Quiet, **parameters: Any) -> dict[str, Any]:
+    """Make one row: {what, value, unit, machine, load, others, idle, **parameters}; None: the goal was not reached.
 
     Raises:
         ValueError: the value is not a finite number, or a parameter has the name of a field.
     """
-    if not math.isfinite(value):
+    if value is not None and not math.isfinite(value):
         raise ValueError(f"{what} is {value}; a finite number is needed")
     using = quiet.others if math.isfinite(quiet.others) else None
     fields = {"what": what, "value": value, "unit": unit, "machine": machine()}
@@ -218,5 +218,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
         print("| " + " | ".join(cells) + " |")
 
 
-def _short(value: float) -> str:
+def _short(value: float | None) -> str:
+    if value is None:
+        return "not reached"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

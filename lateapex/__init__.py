@@ -1,14 +1,14 @@
 """Train, evaluate and race models for AWS DeepRacer in a fast, deterministic simulator.
 
-    import gymnasium as gym
-    import lateapex
+import gymnasium as gym
+import lateapex
 
-    env = lateapex.RacingEnv(track="kidney")
-    observation, info = env.reset(seed=7)
-    observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+env = lateapex.RacingEnv(track="kidney")
+observation, info = env.reset(seed=7)
+observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
 
-    run = lateapex.train(lateapex.TrainConfig(track="kidney", seed=7, until_laps=True))
-    print(lateapex.evaluate(lateapex.EvaluateConfig(run=run.url)).laps_completed)
+run = lateapex.train(lateapex.train_config({"track": "kidney", "seed": 7, "trainer": {"until_laps": True}}))
+print(lateapex.evaluate(lateapex.EvaluateConfig(run=run.url)).laps_completed)
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ _PUBLIC = {
     "evaluate": "lateapex.jobs.evaluate",
     "load_track": "lateapex.world.track",
     "train": "lateapex.jobs.train",
+    "train_config": "lateapex.jobs.train",
 }
 
 __all__ = sorted([*_PUBLIC, "__version__"])

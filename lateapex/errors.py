@@ -6,6 +6,7 @@
     +- MetadataError     model_metadata.json
     +- HyperparameterError  hyperparameters.json
     +- RewardError       the racer's reward function: loading it, or one call of it
+    +- TrainingError     learning itself broke down
     +- FormatError       a log, metrics or checkpoint file
     +- RunError          a run folder: missing, not whole, already there
     +- StorageError      the place that holds run folders: full, read-only, lost
@@ -41,6 +42,10 @@ class HyperparameterError(LateapexError):
 
 class RewardError(LateapexError):
     """The reward function cannot be loaded, raised, or returned something that is no reward."""
+
+
+class TrainingError(LateapexError):
+    """The numbers of an update are no numbers any more; the last good model is kept."""
 
 
 class FormatError(LateapexError):

@@ -15,7 +15,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of real DeepRacer files beside the project; without it the tests that need it are skipped, in CI failed."""
+    """Folder of real DeepRacer files beside the project; where it is absent its tests skip, in CI they fail."""
     if SHARED.is_dir():
         return SHARED
     message = f"NO REAL FILES AT {SHARED}: tests against real tracks and logs do not run"

@@ -204,13 +204,16 @@ def _draw_breaks(axes: Axes, episodes: Sequence[EpisodeRecord]) -> None:
 
 
 def _draw_legend(figure: Figure, episodes: Sequence[EpisodeRecord], middle: float) -> None:
-    colour, best, breaks = SPEED_COLOURS(0.6), _best(episodes), len(_breaks(episodes))
+    colour, best = SPEED_COLOURS(0.6), _best(episodes)
+    statuses = np.concatenate([episode.steps["status"] for episode in episodes])
+    breaks = statuses[np.isin(statuses, FAILED)]
     lines = [Line2D([], [], color=colour, linewidth=5.0, solid_capstyle="butt", label="best lap")] if best else []
     if len(episodes) > len(lines):
         lines.append(Line2D([], [], color=colour, linewidth=2.0, label="other laps" if best else "driven lines"))
-    if breaks:
+    if breaks.size:
+        what = "left the track" if (breaks == STATUSES.index("off_track")).all() else "broke off"
         cross = Line2D([], [], color=ALARM, marker="x", markersize=10, markeredgewidth=3.5, linestyle="")
-        cross.set_label(f"left the track ({breaks})")
+        cross.set_label(f"{what} ({breaks.size})")
         lines.append(cross)
     figure.legend(
         handles=lines,

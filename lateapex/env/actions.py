@@ -40,7 +40,9 @@ class ActionTable:
         """
         places = np.asarray(actions)
         if places.shape != (count,) or not np.issubdtype(places.dtype, np.integer):
-            raise ConfigError(f"actions have shape {places.shape} and type {places.dtype}; {count} whole numbers are needed")
+            raise ConfigError(
+                f"actions have shape {places.shape} and type {places.dtype}; {count} whole numbers are needed"
+            )
         if count and (places.min() < 0 or places.max() >= len(self)):
             raise ConfigError(f"actions go from {places.min()} to {places.max()}; 0 to {len(self) - 1} are known")
         return places.astype(np.int64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import gymnasium as gym
 import numpy as np
@@ -54,7 +54,7 @@ class RacingTask:
         track: str | Track | Sequence[str | Track],
         num_envs: int = 1,
         *,
-        reward: str | RewardFunction = "centre_line",
+        reward: str | RewardFunction = "quick_laps",
         metadata: ModelMetadata | None = None,
         vehicle: Vehicle | None = None,
         starts: Starts | None = None,
@@ -97,7 +97,9 @@ class RacingTask:
         if poses is None:
             poses = self.starts.draw(self.seed, cars, self.episodes["episode"][cars] + 1)
         state = self.simulator.cars
-        middle = np.array([self.tracks[state["track"][car]].pose_at(at) for car, at in zip(cars, poses.fraction, strict=True)])
+        middle = np.array(
+            [self.tracks[state["track"][car]].pose_at(at) for car, at in zip(cars, poses.fraction, strict=True)]
+        )
         x, y, yaw = middle.reshape(-1, 3).T
         self.simulator.place(cars, x, y, yaw)
         aside = poses.offset * state["track_width"][cars]
@@ -200,7 +202,9 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
     its next start within the same step; what it saw last is in `info["final_obs"]`. Arguments as RacingTask.
     """
 
-    def __init__(self, track: str | Track | Sequence[str | Track] = "oval", num_envs: int = 64, **settings: Any) -> None:
+    def __init__(
+        self, track: str | Track | Sequence[str | Track] = "oval", num_envs: int = 64, **settings: Any
+    ) -> None:
         self.task = RacingTask(track, num_envs, **settings)
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": [], "render_fps": 15}
@@ -264,10 +268,13 @@ class RacingEnv(gym.Env[Observation, np.int64]):
             raise ConfigError(f"render_mode is {render_mode!r}; None or 'rgb_array' is offered")
         self.task = RacingTask(track, 1, **{"threads": 1, **settings})
         self.render_mode = render_mode
-        self.observation_space = _observation_space(self.task)
+        # Gymnasium's type of a dictionary space does not say what its entries are.
+        self.observation_space = cast("gym.spaces.Space[Observation]", _observation_space(self.task))
         self.action_space = gym.spaces.Discrete(len(self.task.actions))
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observation, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
         """Start a new episode.
 
         Args:

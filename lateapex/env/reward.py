@@ -51,7 +51,11 @@ class RewardFunction:
         return self._functions[car]
 
     def __call__(
-        self, params: Mapping[str, Any], shared: Mapping[str, Any], needed: NDArray[np.bool_], episode: NDArray[np.int64]
+        self,
+        params: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        needed: NDArray[np.bool_],
+        episode: NDArray[np.int64],
     ) -> NDArray[np.float64]:
         """Rewards of all cars for one step, `[N]`.
 
@@ -125,10 +129,9 @@ def load_reward(name_or_path: str | Path, *, batched: bool = True) -> RewardFunc
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        guess = did_you_mean(word, reward_names())
-        raise RewardError(
-            f"no reward file is at {word}{guess}; give the path of a Python file, or one of: {', '.join(reward_names())}"
-        ) from None
+        names = reward_names()
+        known = f"give the path of a Python file, or one of: {', '.join(names)}"
+        raise RewardError(f"no reward file is at {word}{did_you_mean(word, names)}; {known}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise RewardError(f"cannot read {word}: {error}; a Python file in UTF-8 is needed") from None
     return RewardFunction(text, word, batched=batched)
@@ -164,7 +167,9 @@ def _run(code: CodeType, source: str) -> ModuleType:
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
-        raise RewardError(f"{_place_in(error, source)}: {type(error).__name__} {error}, when the file was loaded") from None
+        raise RewardError(
+            f"{_place_in(error, source)}: {type(error).__name__} {error}, when the file was loaded"
+        ) from None
     return module
 
 

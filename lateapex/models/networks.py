@@ -6,7 +6,7 @@ computed once, when the picture is taken, and stored in its place. `forward` hol
 
 from __future__ import annotations
 
-from typing import Final, Protocol, cast
+from typing import ClassVar, Final, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +34,8 @@ class NetworkModule(nn.Module):
     """Base of our networks; built for pictures of `height` x `width` x `channels`."""
 
     features: int
+    heavy: ClassVar[bool] = False
+    """Whether its arithmetic outweighs everything else, so that half-width numbers pay where the processor has them."""
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         super().__init__()
@@ -53,11 +55,17 @@ class Shallow(NetworkModule):
     """
 
     features = 512
+    heavy = True
 
     def __init__(self, height: int, width: int, channels: int) -> None:
         super().__init__(height, width, channels)
         self.convolutions = nn.Sequential(
-            nn.Conv2d(channels, 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2), nn.ReLU(), nn.Conv2d(64, 64, 3, 1), nn.ReLU()
+            nn.Conv2d(channels, 32, 8, 4),
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, 2),
+            nn.ReLU(),
+            nn.Conv2d(64, 64, 3, 1),
+            nn.ReLU(),
         )
         with torch.no_grad():
             flat = self.convolutions(torch.zeros(1, channels, height, width)).numel()

@@ -1,7 +1,7 @@
 """A policy and its critic: which action to take, and what a state is worth.
 
 No weights are shared between the two, as in the original. Inference runs in blocks of a fixed number of cars, since
-the sums of a matrix product depend on the batch it is part of: so a car gets the same action whatever cars are beside it.
+the sums of a matrix product depend on the size of its batch: a car gets the same action whatever cars are beside it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.distributions import Categorical
 
 from lateapex.models.networks import NETWORKS, NetworkModule
 from lateapex.sim.random import WEIGHTS, words
 
 BLOCK: Final = 32
 """Cars of one inference batch."""
-
-FLOOR: Final = 1e-8
-"""Least probability of an action, as in the original."""
-
 
 class Shape(NamedTuple):
     """What a policy is built for."""
@@ -132,9 +127,9 @@ class Policy(nn.Module):
         return actions
 
 
-def distribution(log_probs: Tensor) -> Categorical:
-    """Distribution over actions with the original's floor, from log-probabilities `[B, A]`."""
-    return Categorical(probs=log_probs.exp().clamp_min(FLOOR), validate_args=False)
+def entropy(log_probs: Tensor) -> Tensor:
+    """Entropy of each row of log-probabilities `[B, A]`, in nats, `[B]`."""
+    return -(log_probs.exp() * log_probs).sum(dim=1)
 
 
 def _blocks(pictures: NDArray[np.uint8]) -> list[Tensor]:
@@ -155,7 +150,8 @@ def _initialise(policy: nn.Module, seed: int) -> None:
     for module in policy.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.xavier_uniform_(module.weight, generator=generator)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     for module in policy.modules():
         if isinstance(module, Critic):
             with torch.no_grad():
@@ -165,4 +161,6 @@ def _initialise(policy: nn.Module, seed: int) -> None:
 
 def state_of(module: nn.Module) -> dict[str, Any]:
     """Weights by name, as contiguous copies that share no memory with the module."""
-    return {name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in module.state_dict().items()}
+    return {
+        name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in module.state_dict().items()
+    }

@@ -141,7 +141,9 @@ def draw(first, last, cars, view, ground, out):  # type: ignore[no-untyped-def] 
                     total = 0
                     for tap in range(taps):
                         if c < begin[tap] or c >= end[tap]:
-                            total += _wall_at(c, width, view.focal * view.ahead[row, tap], corner_place, corner_wall, corners, greys)
+                            total += _wall_at(
+                                c, width, view.focal * view.ahead[row, tap], corner_place, corner_wall, corners, greys
+                            )
                         elif view.inverse_drop[row, tap] < 0.0:
                             total += sky
                         else:

@@ -36,7 +36,9 @@ class TrackTables(NamedTuple):
     """All tracks of a simulator as flat arrays; `K` tracks, the rows of track k begin at `first[k]`."""
 
     first: NDArray[np.int64]  # [K + 1] first centre segment of a track
-    segments: NDArray[np.float64]  # [S, 6] centre segments: x, y, dx, dy, 1 / length2 (0: no length), arc length of its start
+    segments: NDArray[
+        np.float64
+    ]  # [S, 6] centre segments: x, y, dx, dy, 1 / length2 (0: no length), arc length of its start
     length: NDArray[np.float64]  # [K] m, of the centre line
     points: NDArray[np.int64]  # [K] waypoints, the closing one included
     ccw: NDArray[np.bool_]  # [K]
@@ -70,7 +72,9 @@ def track_tables(tracks: Sequence[Track]) -> TrackTables:
     grid = _grid_of(tracks, _CELL)
     road_grid = _grid_of(tracks, _ROAD_CELL)
     near_center = [
-        _candidates(_cell_centers(grid, k, _CELL), np.full(int(grid.rows[k] * grid.columns[k]), _CELL * 0.7072), center[k])
+        _candidates(
+            _cell_centers(grid, k, _CELL), np.full(int(grid.rows[k] * grid.columns[k]), _CELL * 0.7072), center[k]
+        )
         for k in range(len(tracks))
     ]
     middles = [part[:, :2] + 0.5 * part[:, 2:4] for part in center]
@@ -94,7 +98,17 @@ def track_tables(tracks: Sequence[Track]) -> TrackTables:
         edges=np.concatenate(edges),
         edges_first=_offsets([len(part) for part in edges]),
         road=np.concatenate(
-            [_road_cells(part, float(road_grid.x[k]), float(road_grid.y[k]), int(road_grid.rows[k]), int(road_grid.columns[k]), _ROAD_CELL) for k, part in enumerate(edges)]
+            [
+                _road_cells(
+                    part,
+                    float(road_grid.x[k]),
+                    float(road_grid.y[k]),
+                    int(road_grid.rows[k]),
+                    int(road_grid.columns[k]),
+                    _ROAD_CELL,
+                )
+                for k, part in enumerate(edges)
+            ]
         ),
         grid=grid,
         road_grid=road_grid,

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from lateapex.sim.geometry import square_distance, road_edges
+from lateapex.sim.geometry import road_edges, square_distance
 from lateapex.world.scene import Scene, grey
 from lateapex.world.track import Track
 
@@ -101,7 +101,9 @@ def _paint(track: Track, scene: Scene) -> NDArray[np.uint8]:
     pitch = track.length / dashes
     greys = np.array([grey(scene.field), grey(scene.road), grey(scene.line), grey(scene.dash)], np.float32)
     sizes = np.array([scene.line_width, pitch, scene.dash_length, scene.dash_width])
-    _paint_rows(picture, columns, rows, x0, y0, road_edges(track), track.lines == "inside", center, greys, sizes, _grain(scene))
+    _paint_rows(
+        picture, columns, rows, x0, y0, road_edges(track), track.lines == "inside", center, greys, sizes, _grain(scene)
+    )
     return picture
 
 

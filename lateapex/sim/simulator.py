@@ -57,7 +57,9 @@ class Simulator:
         self.vehicle = vehicle or Vehicle()
         places = np.asarray(track_of_car, np.int32)
         if places.ndim != 1 or len(places) == 0 or places.min() < 0 or places.max() >= len(self.tracks):
-            raise ConfigError(f"track_of_car is {track_of_car!r}; one of 0 to {len(self.tracks) - 1} for each car is needed")
+            raise ConfigError(
+                f"track_of_car is {track_of_car!r}; one of 0 to {len(self.tracks) - 1} for each car is needed"
+            )
         self.cars = np.zeros(len(places), STATE_DTYPE)
         self.cars["track"] = places
         self.cars["world"] = np.arange(len(places)) if world is None else np.asarray(world, np.int32)

@@ -47,6 +47,9 @@ class Rollout(NamedTuple):
 class Collector(Protocol):
     """Drives with a policy and brings back what happened."""
 
+    task: RacingTask
+    """The cars, or one machine's share of them."""
+
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive until the budget is used."""
         ...
@@ -103,8 +106,8 @@ class LocalCollector:
             terminated.append(over)
             truncated.append(cut)
             ended += self._recorder.take()
-            for car in np.flatnonzero(cut):
-                cut_values[t, int(car)] = float(policy.values(task.pictures[car : car + 1])[0])
+            for car in np.flatnonzero(cut).tolist():
+                cut_values[t, car] = float(policy.values(task.pictures[car : car + 1])[0])
             done = np.flatnonzero(over | cut)
             if len(done):
                 task.begin(done)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lateapex.config import Config
-from lateapex.models.policy import Policy, distribution
+from lateapex.models.policy import Policy, entropy
 from lateapex.sim.random import SHUFFLE
 from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
@@ -20,19 +20,19 @@ from lateapex.training.returns import gae
 class PPOConfig(Config):
     """Settings of PPO. The defaults learn fast; a racer's hyperparameters.json replaces those it names."""
 
-    learning_rate: float = Field(1e-3, gt=0.0, le=1.0)
+    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)
     """Adam's step size."""
-    discount: float = Field(0.97, ge=0.0, le=1.0)
+    discount: float = Field(default=0.97, ge=0.0, le=1.0)
     """gamma, per step of 1/15 s"""
-    gae_lambda: float = Field(0.95, ge=0.0, le=1.0)
-    clip: float = Field(0.2, gt=0.0, lt=1.0)
+    gae_lambda: float = Field(default=0.95, ge=0.0, le=1.0)
+    clip: float = Field(default=0.2, gt=0.0, lt=1.0)
     """How far one update may move an action's probability, as a share."""
-    entropy_weight: float = Field(0.01, ge=0.0, le=1.0)
-    value_weight: float = Field(1.0, gt=0.0)
+    entropy_weight: float = Field(default=0.01, ge=0.0, le=1.0)
+    value_weight: float = Field(default=1.0, gt=0.0)
     value_loss: Literal["huber", "mean squared error"] = "huber"
-    epochs: int = Field(4, ge=1, le=100)
-    batch_size: int = Field(256, ge=1)
-    max_gradient_norm: float | None = Field(0.5, gt=0.0)
+    epochs: int = Field(default=4, ge=1, le=100)
+    batch_size: int = Field(default=256, ge=1)
+    max_gradient_norm: float | None = Field(default=0.5, gt=0.0)
     """None: no clipping, as in the original."""
 
 
@@ -100,7 +100,6 @@ class PPO:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             log_probs = self.policy.actor(actor_stem)
             values = self.policy.critic(critic_stem)
-        chances = distribution(log_probs)
         change = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1) - old
         ratio = change.exp()
         policy_loss = -torch.minimum(
@@ -110,8 +109,8 @@ class PPO:
             value_loss = functional.huber_loss(values, returns)
         else:
             value_loss = functional.mse_loss(values, returns)
-        entropy = chances.entropy().mean()
-        loss = policy_loss - settings.entropy_weight * entropy + settings.value_weight * value_loss
+        spread = entropy(log_probs).mean()
+        loss = policy_loss - settings.entropy_weight * spread + settings.value_weight * value_loss
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(
@@ -122,7 +121,7 @@ class PPO:
             return {
                 "policy_loss": float(policy_loss),
                 "value_loss": float(value_loss),
-                "entropy": float(entropy),
+                "entropy": float(spread),
                 "kl": float((ratio - 1.0 - change).mean()),
                 "clip_share": float(((ratio - 1.0).abs() > settings.clip).float().mean()),
                 "gradient_norm": float(norm),

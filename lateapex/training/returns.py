@@ -34,7 +34,7 @@ def gae(
     over, cut = np.asarray(terminated, np.bool_), np.asarray(truncated, np.bool_)
     delta = reward + np.float32(discount) * np.where(over, np.float32(0.0), following) - value
     decay = np.where(over | cut, np.float32(0.0), np.float32(discount * lam))
-    advantages = np.empty_like(delta)
+    advantages: NDArray[np.float32] = np.empty(delta.shape, np.float32)
     carried = np.zeros_like(delta[0])
     for t in range(len(delta) - 1, -1, -1):
         carried = delta[t] + decay[t] * carried

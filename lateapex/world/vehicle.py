@@ -81,5 +81,7 @@ def vehicle(name: str) -> Vehicle:
         ConfigError: no preset has that name.
     """
     if name not in VEHICLES:
-        raise ConfigError(f"no vehicle is called {name!r}{did_you_mean(name, VEHICLES) or '; known: ' + ', '.join(VEHICLES)}")
+        raise ConfigError(
+            f"no vehicle is called {name!r}{did_you_mean(name, VEHICLES) or '; known: ' + ', '.join(VEHICLES)}"
+        )
     return VEHICLES[name]

@@ -1,0 +1,1 @@
+"""Puts the parts together: a job is a function of one config."""

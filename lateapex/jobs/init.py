@@ -1,0 +1,41 @@
+"""Writes the files that a racer starts from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lateapex.env.reward import load_reward
+from lateapex.errors import RunError, StorageError
+from lateapex.formats.hyperparameters import Hyperparameters, write_hyperparameters
+from lateapex.formats.model_metadata import default_metadata
+from lateapex.storage import DiskStorage
+
+
+def init(folder: Path) -> list[Path]:
+    """Write reward_function.py, model_metadata.json and hyperparameters.json; return their paths.
+
+    Raises:
+        RunError: one of them is there already; nothing is written then.
+        StorageError: the folder cannot be written.
+    """
+    files = {
+        "reward_function.py": load_reward("quick_laps").text,
+        "model_metadata.json": default_metadata().text,
+        "hyperparameters.json": write_hyperparameters(
+            Hyperparameters(batch_size=256, num_epochs=4, lr=1e-3, discount_factor=0.97)
+        ),
+    }
+    there = [name for name in files if (folder / name).exists()]
+    if there:
+        raise RunError(f"{folder} already has {there[0]}; choose another folder, or move that file away")
+    storage = DiskStorage(folder)
+    written: list[Path] = []
+    try:
+        for name, text in files.items():
+            storage.write(name, text.encode())
+            written.append(folder / name)
+    except StorageError:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return written

@@ -1,0 +1,103 @@
+"""Puts a run's models and the trainer's memory into its run folder, and takes them back.
+
+`model/<update>_Step-<steps>.pt` is one version of the model; `model/deepracer_checkpoints.json` names the best and
+the last. `model/training_state.pt` holds everything that going on needs; it is one file, replaced last, so that a run
+stopped at any moment goes on from a whole state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lateapex.env.rules import EPISODE_DTYPE
+from lateapex.errors import FormatError, RunError
+from lateapex.formats.checkpoints import CheckpointEntry, read_checkpoints, write_checkpoints
+from lateapex.models.model_file import pack, read_model, unpack
+from lateapex.models.policy import Policy
+from lateapex.records import STEP_DTYPE
+from lateapex.sim.state import STATE_DTYPE
+from lateapex.storage import Storage
+
+STATE: Final = "model/training_state.pt"
+NAMES: Final = "model/deepracer_checkpoints.json"
+KEPT: Final = 4
+"""Newest versions that stay beside the best."""
+
+_DTYPES: Final = {"cars": STATE_DTYPE, "episodes": EPISODE_DTYPE, "rows": STEP_DTYPE}
+
+
+def version_name(update: int, steps: int) -> str:
+    """File name of a version of the model, without its folder."""
+    return f"{update}_Step-{steps}.pt"
+
+
+def save_version(storage: Storage, name: str, model: bytes, best: CheckpointEntry, last: CheckpointEntry) -> None:
+    """Write a version, then the names of the best and the last, then drop what is old."""
+    storage.write(f"model/{name}", model)
+    storage.write(NAMES, write_checkpoints(best, last).encode())
+    versions = [item for item in storage.list("model/") if "_Step-" in item]
+    versions.sort(key=lambda item: int(item.removeprefix("model/").partition("_")[0]))
+    for old in versions[:-KEPT]:
+        if old not in (f"model/{best.name}", f"model/{last.name}"):
+            storage.delete(old)
+
+
+def load_version(storage: Storage, which: str) -> tuple[str, Policy]:
+    """Return name and policy of the "best" or the "last" version of a run.
+
+    Raises:
+        RunError: the run has no model yet.
+        FormatError: the model's file is damaged.
+    """
+    if not storage.exists(NAMES):
+        raise RunError(f"{storage.url} has no model yet; train it further: lateapex train --resume {storage.url}")
+    best, last = read_checkpoints(storage.read(NAMES).decode(), NAMES)
+    name = (best if which == "best" else last).name
+    return name, read_model(storage.read(f"model/{name}"), f"{storage.url}/model/{name}")
+
+
+def save_state(storage: Storage, state: Mapping[str, Any]) -> None:
+    """Replace the trainer's memory."""
+    storage.write(STATE, pack({"format": 1, **_plain(state)}))
+
+
+def load_state(storage: Storage) -> dict[str, Any] | None:
+    """Return the trainer's memory, or None for a run that never came to save one."""
+    if not storage.exists(STATE):
+        return None
+    content = unpack(storage.read(STATE), f"{storage.url}/{STATE}")
+    return {name: _with_arrays(item) for name, item in content.items() if name != "format"}
+
+
+def _plain(value: Any, key: str = "") -> Any:
+    """Arrays as tensors: records by their bytes, so that nothing but plain data is in the file."""
+    if isinstance(value, Mapping):
+        return {name: _plain(item, str(name)) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return {"array": torch.from_numpy(_bytes(value).copy()), "kind": _kind(value, key), "shape": list(value.shape)}
+    return value
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
+
+
+def _kind(array: NDArray[Any], key: str) -> str:
+    return key if array.dtype == _DTYPES.get(key) else array.dtype.str
+
+
+def _with_arrays(value: Any) -> Any:
+    if isinstance(value, dict) and value.keys() == {"array", "kind", "shape"}:
+        dtype = _DTYPES.get(value["kind"]) or np.dtype(value["kind"])
+        try:
+            return np.frombuffer(value["array"].numpy().tobytes(), dtype).reshape(value["shape"]).copy()
+        except ValueError as error:
+            raise FormatError(f"{STATE} was written by another version of lateapex: {error}") from None
+    if isinstance(value, dict):
+        return {name: _with_arrays(item) for name, item in value.items()}
+    return value

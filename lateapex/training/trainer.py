@@ -1,0 +1,295 @@
+"""The training loop: collect, update, now and then evaluate and save; until a budget or a goal is reached.
+
+Everything that decides what comes next is counted in steps, updates and laps, never in seconds, but for the time budget
+itself and the moment at which the state is saved. So two runs of one seed and step budget are the same, also when one
+of them was stopped and resumed.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from lateapex.config import Config
+from lateapex.env.racing import RacingTask
+from lateapex.env.starts import RandomStarts
+from lateapex.errors import TrainingError
+from lateapex.formats.checkpoints import CheckpointEntry
+from lateapex.models.drive import drive, patience
+from lateapex.models.model_file import write_model
+from lateapex.models.policy import Policy
+from lateapex.records import EpisodeRecord, EvaluationRecord, Sink, UpdateRecord
+from lateapex.storage import Storage
+from lateapex.training.checkpoint import load_state, save_state, save_version, version_name
+from lateapex.training.collect import Budget, Collector, Rollout
+from lateapex.training.ppo import PPO
+
+Outcome = Literal["goal", "steps", "duration", "updates", "stopped"]
+
+_EVALUATION_STREAM = 1_000_000_007  # added to the seed, so that evaluation starts are none of training's
+
+
+class TrainerConfig(Config):
+    """When to collect how much, when to evaluate, when to save, when to end."""
+
+    duration: float = Field(default=600.0, gt=0.0)
+    """Seconds of training and evaluation together, saving included."""
+    steps: int | None = Field(default=None, ge=1)
+    """Environment steps over all cars, rounded up to whole steps of all; None: no bound."""
+    updates: int | None = Field(default=None, ge=1)
+    until_laps: bool = False
+    """End when the greedy policy completes every evaluation start twice in a row, an update between."""
+    rollout_steps: int = Field(default=64, ge=1)
+    """Steps of each car between two updates."""
+    rollout_episodes: int | None = Field(default=None, ge=1)
+    """Where given, an update follows as soon as this many episodes have ended."""
+    evaluation_trials: int = Field(default=20, ge=1)
+    """Starts of an evaluation."""
+    evaluation_interval: int = Field(default=10, ge=1)
+    """Updates between two evaluations; they come sooner once the car falls off less than once a lap."""
+    save_seconds: float = Field(default=15.0, gt=0.0)
+    """Seconds between two saved states; what is lost at most when the machine fails."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come; goes into the saved state as it is."""
+
+    updates: int = 0
+    steps: int = 0
+    episodes: int = 0
+    passed: int = 0
+    """Evaluations in a row in which every start was a complete lap."""
+    evaluated_at: int = 0
+    """Update of the newest evaluation."""
+    best_score: float = -math.inf
+    """Mean progress of the best evaluation, percent."""
+    best_name: str = ""
+    best_time: float = 0.0
+    score: float = math.nan
+    """Mean progress of the newest evaluation."""
+    best_lap: float = math.inf
+    train_seconds: float = 0.0
+    """Collecting, updating and saving; without evaluation and compilation."""
+    evaluation_seconds: float = 0.0
+    sinks: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+class Trainer:
+    """One run.
+
+    Args:
+        policy: trained in place.
+        collector: brings experience.
+        evaluation: task with one car for each evaluation start, on the tracks to be judged on.
+        algorithm: learns from the experience.
+        storage: the run folder.
+        sinks: take the records, by name.
+        networks: names of actor and critic network, for the model's file.
+    """
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        *,
+        policy: Policy,
+        collector: Collector,
+        evaluation: RacingTask,
+        algorithm: PPO,
+        storage: Storage,
+        sinks: Mapping[str, Sink],
+        networks: tuple[str, str],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.config = config
+        self.policy = policy
+        self.progress = Progress()
+        self.stopping = False
+        """Set it, from a signal handler say, and the run ends after the current update, saved."""
+        self.collector = collector
+        self._evaluation = evaluation
+        self._algorithm = algorithm
+        self._storage = storage
+        self._sinks = dict(sinks)
+        self._networks = networks
+        self._clock = clock
+        self._cars = collector.task.simulator.count
+        evaluation.max_steps = patience(evaluation.lengths)
+
+    def watch(self, sinks: Mapping[str, Sink]) -> None:
+        """Add sinks; one that was there when the run was saved goes on from what it had then."""
+        for name, sink in sinks.items():
+            sink.restore(self.progress.sinks.get(name, {}))
+            self._sinks[name] = sink
+
+    def run(self) -> Outcome:
+        """Train until something ends it; the model, the state and all sinks are saved whatever that is."""
+        saved_at = self._clock()
+        outcome = self._reached()
+        while outcome is None:
+            started = self._clock()
+            rollout, losses, seconds = self._cycle()
+            self._count(rollout)
+            self._emit(rollout.episodes)
+            self._emit([self._update_record(rollout, losses, seconds)])
+            self.progress.train_seconds += self._clock() - started
+            self._check(losses)
+            if self._evaluation_due(rollout):
+                self._evaluate()
+            outcome = self._reached()
+            if outcome is None and self._clock() - saved_at >= self.config.save_seconds:
+                started = self._clock()
+                self.save()
+                saved_at = self._clock()
+                self.progress.train_seconds += saved_at - started
+        if self.progress.evaluated_at < self.progress.updates:
+            self._evaluate()
+        self.save()
+        return outcome
+
+    def save(self) -> None:
+        """Make everything so far durable: logs first, the model, the state last."""
+        at = self.progress
+        at.sinks = {name: sink.state() for name, sink in self._sinks.items()}
+        name = version_name(at.updates, at.steps)
+        now = self._sim_time()
+        last = CheckpointEntry(name, None if math.isnan(at.score) else at.score, now)
+        best = CheckpointEntry(at.best_name, at.best_score, at.best_time) if at.best_name else last
+        save_version(self._storage, name, write_model(self.policy, *self._networks), best, last)
+        save_state(
+            self._storage,
+            {
+                "progress": {item.name: getattr(at, item.name) for item in fields(at)},
+                "weights": self.policy.state_dict(),
+                "algorithm": self._algorithm.state(),
+                "collector": self.collector.snapshot(),
+            },
+        )
+
+    def resume(self) -> None:
+        """Go on from the run folder's saved state; without one, from the beginning."""
+        state = load_state(self._storage)
+        if state is None:
+            for sink in self._sinks.values():
+                sink.restore({})
+            return
+        self.progress = Progress(**state["progress"])
+        self.policy.load_state_dict(state["weights"])
+        self._algorithm.restore(state["algorithm"])
+        self.collector.restore(state["collector"])
+        for name, sink in self._sinks.items():
+            sink.restore(self.progress.sinks.get(name, {}))
+
+    def _cycle(self) -> tuple[Rollout, dict[str, float], dict[str, float]]:
+        """Collect and update."""
+        steps = self.config.rollout_steps
+        if self.config.steps is not None:
+            steps = min(steps, -(-(self.config.steps - self.progress.steps) // self._cars))
+        begun = self._clock()
+        rollout = self.collector.collect(self.policy, Budget(steps, self.config.rollout_episodes))
+        collected = self._clock()
+        losses = self._algorithm.update(rollout)
+        return rollout, losses, {"collect": collected - begun, "update": self._clock() - collected}
+
+    def _count(self, rollout: Rollout) -> None:
+        at = self.progress
+        at.updates += 1
+        at.steps += rollout.rewards.size
+        at.episodes += len(rollout.episodes)
+        laps = [episode.lap_time for episode in rollout.episodes if episode.status == "lap_complete"]
+        at.best_lap = min([at.best_lap, *laps])
+
+    def _update_record(self, rollout: Rollout, losses: dict[str, float], seconds: dict[str, float]) -> UpdateRecord:
+        at, ended = self.progress, rollout.episodes
+        return UpdateRecord(
+            iteration=at.updates,
+            steps=at.steps,
+            episodes=at.episodes,
+            mean_progress=float(np.mean([episode.progress for episode in ended])) if ended else math.nan,
+            mean_reward=float(np.mean([episode.reward for episode in ended])) if ended else math.nan,
+            laps=sum(episode.status == "lap_complete" for episode in ended),
+            finished=len(ended),
+            best_lap=at.best_lap if math.isfinite(at.best_lap) else None,
+            losses=losses,
+            seconds=seconds,
+        )
+
+    def _check(self, losses: Mapping[str, float]) -> None:
+        broken = [name for name, value in losses.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingError(
+                f"{broken[0]} is {losses[broken[0]]} at update {self.progress.updates}; the model saved before stays; "
+                "try a smaller learning rate (lr) or smaller rewards"
+            )
+
+    def _evaluation_due(self, rollout: Rollout) -> bool:
+        failures = sum(episode.status != "lap_complete" for episode in rollout.episodes)
+        if self.config.until_laps and failures <= max(rollout.laps_driven, 0.5):
+            return True
+        self.progress.passed = 0
+        return self.progress.updates % self.config.evaluation_interval == 0
+
+    def _evaluate(self) -> None:
+        """Drive every evaluation start greedily; note whether this is the best model so far."""
+        begun = self._clock()
+        at, count = self.progress, self._evaluation.simulator.count
+        cars = np.arange(count)
+        poses = RandomStarts().draw(self._evaluation.seed + _EVALUATION_STREAM, cars, np.full(count, at.updates))
+        self._evaluation.simulator.clock = round(self._sim_time() * 15.0)
+        episodes = drive(self.policy, self._evaluation, poses)
+        laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
+        at.score = float(np.mean([episode.progress for episode in episodes]))
+        is_best = at.score >= at.best_score
+        if is_best:
+            at.best_score, at.best_time = at.score, self._sim_time()
+            at.best_name = version_name(at.updates, at.steps)
+            self._keep_best()
+        at.passed = at.passed + 1 if len(laps) == count else 0
+        at.evaluated_at = at.updates
+        self._emit(episodes)
+        self._emit(
+            [
+                EvaluationRecord(
+                    iteration=at.updates,
+                    steps=at.steps,
+                    laps_completed=len(laps),
+                    trials=count,
+                    mean_progress=at.score,
+                    best_lap=min(laps, default=None),
+                    is_best=is_best,
+                )
+            ]
+        )
+        at.evaluation_seconds += self._clock() - begun
+
+    def _keep_best(self) -> None:
+        at = self.progress
+        entry = CheckpointEntry(at.best_name, at.best_score, at.best_time)
+        save_version(self._storage, at.best_name, write_model(self.policy, *self._networks), entry, entry)
+
+    def _emit(self, records: Sequence[EpisodeRecord | UpdateRecord | EvaluationRecord]) -> None:
+        for record in records:
+            for sink in self._sinks.values():
+                sink.write(record)
+
+    def _sim_time(self) -> float:
+        """Simulated time of each car, s."""
+        return self.progress.steps / self._cars / 15.0
+
+    def _reached(self) -> Outcome | None:
+        at, config = self.progress, self.config
+        if config.until_laps and at.passed >= 2:
+            return "goal"
+        if config.steps is not None and at.steps >= config.steps:
+            return "steps"
+        if config.updates is not None and at.updates >= config.updates:
+            return "updates"
+        if at.train_seconds + at.evaluation_seconds >= config.duration:
+            return "duration"
+        return "stopped" if self.stopping else None
