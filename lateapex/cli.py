@@ -12,8 +12,9 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,7 +49,7 @@ def main() -> None:
     try:
         app()
     except LateapexError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", markup=False)
+        _console(True).print("error:", " ".join(str(error).splitlines()), markup=False)
         sys.exit(2)
 
 
@@ -88,7 +89,7 @@ def train(
     from lateapex.jobs import train as job
 
     console = _console(json_line)
-    with _stopping(console) as observe:
+    with _clean_stdout(json_line), _stopping(console) as observe:
         if resume is not None:
             result = job.resume(resume, {"trainer": bounds}, observe)
         else:
@@ -108,12 +109,13 @@ def evaluate(
     require: Annotated[int, typer.Option(help="Exit with 1 if fewer laps than this are complete.", min=0)] = 0,
     json_line: Json = False,
 ) -> None:
-    """Drive a trained model against the clock; write traces and pictures."""
+    """Drive a trained model; write traces and pictures."""
     from lateapex.config import parse
     from lateapex.jobs import evaluate as job
 
     values = {"run": run, "trials": trials, "checkpoint": checkpoint, **({"track": track} if track else {})}
-    result = job.evaluate(parse(job.EvaluateConfig, values, "command line"))
+    with _clean_stdout(json_line):
+        result = job.evaluate(parse(job.EvaluateConfig, values, "command line"))
     _show_trials(_console(json_line), result)
     if json_line:
         print(json.dumps(_evaluate_line(result)))
@@ -125,15 +127,17 @@ def evaluate(
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to write into; made if it does not exist.")],
 ) -> None:
-    """Write a reward function, an action list and hyperparameters to start from."""
+    """Write files to start from: reward, actions, hyperparameters."""
     from lateapex.jobs.init import init as job
 
     console = _console(False)
     for path in job(folder):
         console.print(f"wrote {path}", markup=False)
+    files = ("reward_function.py", "model_metadata.json", "hyperparameters.json")
+    reward, metadata, hyperparameters = (quote(str(folder / name)) for name in files)
     console.print(
-        f"next: lateapex train --track kidney --reward {folder}/reward_function.py "
-        f"--model-metadata {folder}/model_metadata.json --hyperparameters {folder}/hyperparameters.json",
+        f"next: lateapex train --track kidney --reward {reward} --model-metadata {metadata} "
+        f"--hyperparameters {hyperparameters}",
         markup=False,
     )
 
@@ -147,8 +151,14 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-def _console(json_line: bool) -> Console:
-    return Console(stderr=json_line, highlight=False, soft_wrap=True)
+def _console(to_stderr: bool) -> Console:
+    # Without emoji: rich makes one of the line number in "reward.py:100:".
+    return Console(stderr=to_stderr, highlight=False, soft_wrap=True, emoji=False)
+
+
+def _clean_stdout(json_line: bool) -> AbstractContextManager[Any]:
+    """With --json what a racer's reward function prints goes to stderr too."""
+    return redirect_stdout(sys.stderr) if json_line else nullcontext()
 
 
 def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
@@ -173,6 +183,8 @@ def _stopping(console: Console) -> Iterator[Any]:
 
         for number in before:
             signal.signal(number, stop)
+        for line in trainer.collector.task.metadata.warnings:
+            console.print(f"note: {line}", markup=False)
         sinks.append(ConsoleSink(console, _header(trainer, storage, config)))
         return {"console": sinks[0]}
 
@@ -213,7 +225,7 @@ def _show_trained(console: Console, result: TrainResult) -> None:
         f"in {result.train_seconds:.1f} s of training (and {result.evaluation_seconds:.1f} s of evaluation){best}",
         markup=False,
     )
-    console.print(f"saved {result.url}    next: lateapex evaluate {result.url}", markup=False)
+    console.print(f"saved {result.url}    next: lateapex evaluate {quote(result.url)}", markup=False)
 
 
 def _train_line(result: TrainResult) -> dict[str, Any]:
@@ -245,7 +257,7 @@ def _show_trials(console: Console, result: EvaluateResult) -> None:
     console.print(f"{result.laps_completed} of {len(result.episodes)} laps{best}", markup=False)
     console.print(f"lines     {result.laps_picture}\nanimation {result.lap_animation}", markup=False)
     again = "--track oval" if result.track != "oval" else "--trials 20"
-    console.print(f"next: lateapex evaluate {result.run} {again}", markup=False)
+    console.print(f"next: lateapex evaluate {quote(result.run)} {again}", markup=False)
 
 
 def _evaluate_line(result: EvaluateResult) -> dict[str, Any]:

@@ -37,7 +37,7 @@ STEP_DTYPE = np.dtype(
         ("yaw", np.float64),  # rad, -pi..pi, before the action acts
         ("steering_angle", np.float64),  # degrees as in the action table, left positive
         ("speed", np.float64),  # m/s as in the action table
-        ("action", np.int32),  # place in the action list
+        ("action", np.int32),  # place in the action list; -1 in a continuous action space
         ("reward", np.float64),
         ("done", np.bool_),
         ("all_wheels_on_track", np.bool_),

@@ -1,19 +1,38 @@
-"""What a car can be told to do: the action list of model_metadata.json."""
+"""What a car can be told to do: the action space of model_metadata.json.
+
+A racer's values reach rewards and logs as written; the car gets them within what it can do, as in the original.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple, TypeAlias
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import ConfigError
-from lateapex.formats.model_metadata import ModelMetadata
+from lateapex.formats.model_metadata import Bounds, ModelMetadata
 
 MAX_STEERING_DEG: Final = 30.0
 MIN_SPEED: Final = 0.1
 MAX_SPEED: Final = 4.0
+
+
+class Commands(NamedTuple):
+    """What N cars are told, `[N]` each."""
+
+    place: NDArray[np.int64]
+    """Place in the action list; -1 in a continuous action space."""
+    steering_angle: NDArray[np.float64]
+    """Degrees, left positive, for rewards and logs."""
+    speed: NDArray[np.float64]
+    """m/s, for rewards and logs."""
+    steering: NDArray[np.float64]
+    """rad as the car gets it: within 30 degrees to either side."""
+    throttle: NDArray[np.float64]
+    """m/s as the car gets it: 0.1 to 4.0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,16 +40,17 @@ class ActionTable:
     """The actions of a discrete action space, `[A]` each."""
 
     steering_angle: NDArray[np.float64]
-    """Degrees as written in the metadata, left positive; what rewards and logs see."""
+    """Degrees as written in the metadata, left positive."""
     speed: NDArray[np.float64]
     """m/s as written."""
-    steering: NDArray[np.float64]
-    """rad as the car gets it: within 30 degrees to either side."""
-    throttle: NDArray[np.float64]
-    """m/s as the car gets it: 0.1 to 4.0."""
 
     def __len__(self) -> int:
         return len(self.speed)
+
+    @property
+    def space(self) -> gym.spaces.Discrete:
+        """One car's actions: places in the list."""
+        return gym.spaces.Discrete(len(self))
 
     def checked(self, actions: ArrayLike, count: int) -> NDArray[np.int64]:
         """Return `actions` as `[count]` places in the table.
@@ -40,21 +60,64 @@ class ActionTable:
         """
         places = np.asarray(actions)
         if places.shape != (count,) or not np.issubdtype(places.dtype, np.integer):
-            raise ConfigError(
-                f"actions have shape {places.shape} and type {places.dtype}; {count} whole numbers are needed"
-            )
+            found = f"actions have shape {places.shape} and type {places.dtype}"
+            raise ConfigError(f"{found}; {count} whole numbers are needed")
         if count and (places.min() < 0 or places.max() >= len(self)):
             raise ConfigError(f"actions go from {places.min()} to {places.max()}; 0 to {len(self) - 1} are known")
         return places.astype(np.int64)
 
+    def commands(self, actions: ArrayLike, count: int) -> Commands:
+        """Look up `[count]` places in the table; errors as `checked`."""
+        places = self.checked(actions, count)
+        return _commands(places, self.steering_angle[places], self.speed[places])
+
+
+@dataclass(frozen=True, eq=False)
+class ActionRanges:
+    """A continuous action space: two numbers, each from -1 to 1, stand for steering and speed."""
+
+    bounds: Bounds
+
+    def __len__(self) -> int:
+        return len(self.bounds)
+
+    @property
+    def space(self) -> gym.spaces.Box:
+        """One car's actions: steering and speed, -1 for the low and 1 for the high end of their ranges."""
+        return gym.spaces.Box(-1.0, 1.0, (len(self),), np.float32)
+
+    def commands(self, actions: ArrayLike, count: int) -> Commands:
+        """Scale `[count, 2]` numbers to the ranges; what lies beyond -1..1 counts as the end, as in the original.
+
+        Raises:
+            ConfigError: another shape, or not finite.
+        """
+        values = np.asarray(actions, np.float64)
+        if values.shape != (count, 2) or not np.isfinite(values).all():
+            raise ConfigError(f"actions have shape {values.shape}; {count} pairs of finite numbers are needed")
+        shares = 0.5 * (np.clip(values, -1.0, 1.0) + 1.0)
+        angle, speed = (side.low + shares[:, n] * (side.high - side.low) for n, side in enumerate(self.bounds))
+        return _commands(np.full(count, -1), angle, speed)
+
+
+Actions: TypeAlias = ActionTable | ActionRanges
+"""An action space of a model."""
+
 
 def action_table(metadata: ModelMetadata) -> ActionTable:
-    """Prepare the metadata's actions; out-of-range values are clamped for the car alone, as in the original."""
-    degrees = np.array([action.steering_angle for action in metadata.actions], np.float64)
-    speed = np.array([action.speed for action in metadata.actions], np.float64)
+    """Prepare the list of a discrete action space."""
     return ActionTable(
-        steering_angle=degrees,
-        speed=speed,
-        steering=np.radians(np.clip(degrees, -MAX_STEERING_DEG, MAX_STEERING_DEG)),
-        throttle=np.clip(speed, MIN_SPEED, MAX_SPEED),
+        steering_angle=np.array([action.steering_angle for action in metadata.actions], np.float64),
+        speed=np.array([action.speed for action in metadata.actions], np.float64),
     )
+
+
+def actions_of(metadata: ModelMetadata) -> Actions:
+    """Prepare the metadata's action space."""
+    space = metadata.action_space
+    return ActionRanges(space) if isinstance(space, Bounds) else action_table(metadata)
+
+
+def _commands(place: NDArray[Any], angle: NDArray[np.float64], speed: NDArray[np.float64]) -> Commands:
+    steering = np.radians(np.clip(angle, -MAX_STEERING_DEG, MAX_STEERING_DEG))
+    return Commands(place, angle, speed, steering, np.clip(speed, MIN_SPEED, MAX_SPEED))

@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from lateapex.env.actions import action_table
+from lateapex.env.actions import Commands, actions_of
 from lateapex.env.reward import RewardFunction, load_reward
 from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, begin, judge
 from lateapex.env.starts import RandomStarts, StartPoses, Starts
@@ -69,11 +69,11 @@ class RacingTask:
             raise ConfigError(f"{num_envs} cars on {len(given)} tracks; at least one of each is needed")
         self.tracks = [item if isinstance(item, Track) else load_track(item) for item in given]
         self.metadata = metadata or default_metadata()
-        self.actions = action_table(self.metadata)
+        self.actions = actions_of(self.metadata)
         self.sensor = self.metadata.sensors[0]
         self.reward = reward if isinstance(reward, RewardFunction) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
-        self.seed = seed
+        self.seed = _checked_seed(seed)
         self.max_steps = max_steps
         places = np.arange(num_envs) % len(self.tracks)
         self.simulator = Simulator(self.tracks, places, vehicle=vehicle, height=height, width=width, threads=threads)
@@ -86,6 +86,11 @@ class RacingTask:
         self.lengths = np.array([self.tracks[place].length for place in places])
         self._shared = {"waypoints": [self.tracks[place].waypoints for place in places]}
         self._is_reversed = np.array([self.tracks[place].reversed for place in places])
+
+    def reseed(self, seed: int) -> None:
+        """Take another seed and count the episodes anew."""
+        self.seed = _checked_seed(seed)
+        self.episodes["episode"] = -1
 
     def begin(self, cars: NDArray[np.int64], poses: StartPoses | None = None) -> None:
         """Put these cars at the start of their next episode, and draw what they see.
@@ -103,7 +108,9 @@ class RacingTask:
         x, y, yaw = middle.reshape(-1, 3).T
         self.simulator.place(cars, x, y, yaw)
         aside = poses.offset * state["track_width"][cars]
-        self.simulator.place(cars, x - aside * np.sin(yaw), y + aside * np.cos(yaw), yaw + poses.heading)
+        turned = yaw + poses.heading
+        turned -= 2.0 * np.pi * np.floor((turned + np.pi) / (2.0 * np.pi))
+        self.simulator.place(cars, x - aside * np.sin(yaw), y + aside * np.cos(yaw), turned)
         begin(self.episodes, cars, poses.fraction % 1.0)
         self.episodes["x"][cars], self.episodes["y"][cars] = state["x"][cars], state["y"][cars]
         self.simulator.render_some(cars, self.pictures)
@@ -112,7 +119,7 @@ class RacingTask:
         """Let all cars take one step; `pictures` and `rows` then hold what they see and what happened.
 
         Args:
-            actions: `[N]` places in the action list.
+            actions: `[N]` places in the action list; `[N, 2]` numbers from -1 to 1 in a continuous action space.
 
         Returns:
             Reward, whether the episode ended by a rule, whether it was cut off; `[N]` each.
@@ -120,12 +127,12 @@ class RacingTask:
         Raises:
             RewardError: see RewardFunction.
         """
-        actions = self.actions.checked(actions, self.simulator.count)
+        commands = self.actions.commands(actions, self.simulator.count)
         status = judge(self.episodes, self.simulator.cars, self.lengths)
         prepare = status == PREPARE
-        params = self._params(actions)
-        self._note(actions, status)
-        self.simulator.step(self.actions.steering[actions], self.actions.throttle[actions], prepare)
+        params = self._params(commands)
+        self._note(commands, status)
+        self.simulator.step(commands.steering, commands.throttle, prepare)
         rewards: list[NDArray[np.float64]] = []
         self.simulator.render(
             self.pictures, lambda: rewards.append(self.reward(params, self._shared, ~prepare, self.episodes["episode"]))
@@ -153,7 +160,7 @@ class RacingTask:
         self.episodes[:] = snapshot["episodes"]
         self.pictures[:] = snapshot["pictures"]
 
-    def _params(self, actions: NDArray[np.int64]) -> dict[str, Any]:
+    def _params(self, commands: Commands) -> dict[str, Any]:
         """The racers' parameters on the pose before the action, as arrays over the cars."""
         cars = self.simulator.cars
         count = len(cars)
@@ -166,27 +173,27 @@ class RacingTask:
             "projection_distance": cars["along"].copy(),
             "progress": self.episodes["progress"].copy(),
             "steps": self.episodes["steps"].astype(np.float64),
-            "speed": self.actions.speed[actions],
-            "steering_angle": self.actions.steering_angle[actions],
+            "speed": commands.speed.copy(),
+            "steering_angle": commands.steering_angle.copy(),
             "track_width": cars["track_width"].copy(),
-            "track_length": self.lengths,
+            "track_length": self.lengths.copy(),
             "closest_waypoints": np.stack([cars["waypoint_before"], cars["waypoint_after"]], axis=1),
             "is_left_of_center": cars["is_left_of_center"].copy(),
-            "is_reversed": self._is_reversed,
+            "is_reversed": self._is_reversed.copy(),
             "is_offtrack": cars["wheels_on_road"] == 0,
             "is_crashed": np.zeros(count, np.bool_),
             "object_in_camera": np.zeros(count, np.bool_),
             "sim_time": np.full(count, self.simulator.time),
         }
 
-    def _note(self, actions: NDArray[np.int64], status: NDArray[np.int8]) -> None:
+    def _note(self, commands: Commands, status: NDArray[np.int8]) -> None:
         """Fill in the rows of this step, all but reward and done."""
         cars, rows = self.simulator.cars, self.rows
         rows["steps"] = self.episodes["steps"]
         rows["x"], rows["y"], rows["yaw"] = cars["front_x"], cars["front_y"], cars["yaw"]
-        rows["steering_angle"] = self.actions.steering_angle[actions]
-        rows["speed"] = self.actions.speed[actions]
-        rows["action"] = actions
+        rows["steering_angle"] = commands.steering_angle
+        rows["speed"] = commands.speed
+        rows["action"] = commands.place
         rows["all_wheels_on_track"] = cars["wheels_on_road"] == 4
         rows["progress"] = self.episodes["progress"]
         rows["closest_waypoint"] = cars["closest_waypoint"]
@@ -209,7 +216,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
         self.num_envs = num_envs
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": [], "render_fps": 15}
         self.single_observation_space = _observation_space(self.task)
-        self.single_action_space = gym.spaces.Discrete(len(self.task.actions))
+        self.single_action_space = self.task.actions.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -219,23 +226,24 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
         if isinstance(seed, list):
             raise ConfigError("reset: a list of seeds was given; one whole number seeds all cars, each by its place")
         if seed is not None:
-            self.task.seed = seed
-            self.task.episodes["episode"] = -1
+            self.task.reseed(seed)
         self.task.begin(np.arange(self.num_envs))
-        return self._observation(), self._info()
+        return self._observation(), self._info(np.full(self.num_envs, PREPARE), np.ones(self.num_envs, np.bool_))
 
     def step(self, actions: NDArray[np.int64]) -> Any:
         """Advance all cars; see the class for what happens at an episode's end."""
         reward, terminated, truncated = self.task.advance(actions)
-        info = self._info()
-        done = np.flatnonzero(terminated | truncated)
-        if len(done):
-            final = np.full(self.num_envs, None, object)
-            for car in done:
-                final[car] = {self.task.sensor: self.task.pictures[car, :, :, None].copy()}
-            info["final_obs"], info["_final_obs"] = final, terminated | truncated
-            info["final_info"], info["_final_info"] = self._info(), terminated | truncated
-            self.task.begin(done)
+        done = terminated | truncated
+        status = self.task.rows["status"].copy()
+        final: dict[str, Any] = {}
+        if done.any():
+            seen = np.full(self.num_envs, None, object)
+            for car in np.flatnonzero(done):
+                seen[car] = {self.task.sensor: self.task.pictures[car, :, :, None].copy()}
+            final = {"final_obs": seen, "_final_obs": done, "final_info": self._info(status, done), "_final_info": done}
+            self.task.begin(np.flatnonzero(done))
+            status[done] = PREPARE
+        info = {**self._info(status, np.ones(self.num_envs, np.bool_)), **final}
         return self._observation(), reward, terminated, truncated, info
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -244,14 +252,13 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
     def _observation(self) -> Observation:
         return {self.task.sensor: self.task.pictures[..., None].copy()}
 
-    def _info(self) -> dict[str, Any]:
-        everyone = np.ones(self.num_envs, np.bool_)
-        rows = self.task.rows
+    def _info(self, status: NDArray[Any], which: NDArray[np.bool_]) -> dict[str, Any]:
+        """How the cars stand; `which` of them this tells of."""
         return {
             "progress": self.task.episodes["progress"].copy(),
-            "_progress": everyone,
-            "episode_status": np.array(STATUSES, object)[rows["status"]],
-            "_episode_status": everyone,
+            "_progress": which,
+            "episode_status": np.array(STATUSES, object)[status],
+            "_episode_status": which,
         }
 
 
@@ -270,7 +277,7 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         self.render_mode = render_mode
         # Gymnasium's type of a dictionary space does not say what its entries are.
         self.observation_space = cast("gym.spaces.Space[Observation]", _observation_space(self.task))
-        self.action_space = gym.spaces.Discrete(len(self.task.actions))
+        self.action_space = cast("gym.spaces.Space[np.int64]", self.task.actions.space)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -283,8 +290,7 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         """
         super().reset(seed=seed)
         if seed is not None:
-            self.task.seed = seed
-            self.task.episodes["episode"] = -1
+            self.task.reseed(seed)
         poses = None
         if options and "start" in options:
             values = (np.array([float(options.get(name, 0.0))]) for name in ("start", "offset", "heading"))
@@ -294,7 +300,7 @@ class RacingEnv(gym.Env[Observation, np.int64]):
 
     def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Take one action; see the module's description."""
-        reward, terminated, truncated = self.task.advance(np.array([action], np.int64))
+        reward, terminated, truncated = self.task.advance([action])
         info = self._info(STATUSES[int(self.task.rows["status"][0])])
         return self._observation(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
@@ -309,6 +315,12 @@ class RacingEnv(gym.Env[Observation, np.int64]):
 
     def _info(self, status: str) -> dict[str, Any]:
         return {"progress": float(self.task.episodes["progress"][0]), "episode_status": status}
+
+
+def _checked_seed(seed: int) -> int:
+    if not 0 <= seed < 2**64:
+        raise ConfigError(f"the seed is {seed}; a whole number from 0 to 2**64 - 1 is needed")
+    return seed
 
 
 def _observation_space(task: RacingTask) -> gym.spaces.Dict:

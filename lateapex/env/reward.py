@@ -70,7 +70,8 @@ class RewardFunction:
         """
         rewards = np.zeros(len(needed))
         if self._batch is not None:
-            rewards[needed] = self._batch_rewards({**params, **shared}, len(needed))[needed]
+            if needed.any():
+                rewards[needed] = self._batch_rewards(params, shared, needed)
             return rewards
         for car, single in enumerate(_singles(params, shared)):
             if needed[car]:
@@ -90,30 +91,35 @@ class RewardFunction:
     def _checked(self, value: Any, step: float, episode: int, params: Mapping[str, Any]) -> float:
         try:
             number = math.nan if isinstance(value, str | bytes) else float(value)
-        except (TypeError, ValueError):
+        except Exception:  # the racer's own class may raise anything
             number = math.nan
         if math.isfinite(number) and abs(number) <= LIMIT:
             return number
         code = getattr(self._functions[0], "__code__", None)
         line = code.co_firstlineno if code else 1
         raise RewardError(
-            f"{self.source}:{line}: reward_function returned {value!r} at step {step:.0f} of episode {episode}; "
+            f"{self.source}:{line}: reward_function returned {_short(value)} at step {step:.0f} of episode {episode}; "
             f"a finite number from -1e5 to 1e5 is needed on every path. {_shown(params)}"
         )
 
-    def _batch_rewards(self, params: dict[str, Any], count: int) -> NDArray[np.float64]:
+    def _batch_rewards(
+        self, params: Mapping[str, Any], shared: Mapping[str, Any], needed: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Rewards of the cars that are paid."""
         assert self._batch is not None
+        count = len(needed)
+        own = {name: [item.copy() for item in items] for name, items in shared.items()}
         try:
-            values = np.asarray(self._batch(params), np.float64)
+            values = np.asarray(self._batch({**params, **own}), np.float64)
         except (Exception, SystemExit) as error:
-            place = _place_in(error, self.source)
-            raise RewardError(f"{place}: {type(error).__name__} {error}, in reward_batch") from None
-        if values.shape != (count,) or not np.isfinite(values).all() or (np.abs(values) > LIMIT).any():
+            raise RewardError(f"{_place_in(error, self.source)}: {_told(error)}, in reward_batch") from None
+        paid = values[needed] if values.shape == (count,) else np.array([math.nan])
+        if not (np.abs(paid) <= LIMIT).all():
             raise RewardError(
-                f"{self.source}: reward_batch returned shape {values.shape}, values {values.ravel()[:4]}; "
+                f"{self.source}: reward_batch returned shape {values.shape}, values {_short(values.ravel().tolist())}; "
                 f"{count} finite numbers from -1e5 to 1e5 are needed"
             )
-        return values
+        return paid
 
 
 def load_reward(name_or_path: str | Path, *, batched: bool = True) -> RewardFunction:
@@ -127,12 +133,12 @@ def load_reward(name_or_path: str | Path, *, batched: bool = True) -> RewardFunc
         return RewardFunction(_shipped(word), f"{word}.py", batched=batched)
     path = Path(word)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         names = reward_names()
         known = f"give the path of a Python file, or one of: {', '.join(names)}"
         raise RewardError(f"no reward file is at {word}{did_you_mean(word, names)}; {known}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no UTF-8, or a zero byte in the path
         raise RewardError(f"cannot read {word}: {error}; a Python file in UTF-8 is needed") from None
     return RewardFunction(text, word, batched=batched)
 
@@ -151,10 +157,11 @@ def _compiled(text: str, source: str) -> CodeType:
     try:
         code = compile(text, source, "exec", dont_inherit=True)
     except SyntaxError as error:
+        place = f"{source}:{error.lineno}" if error.lineno else source
         shown = (error.text or "").strip()
-        raise RewardError(f"{source}:{error.lineno}: {error.msg}: {shown!r}; this is not Python 3") from None
-    except ValueError as error:
-        raise RewardError(f"{source}: {error}; a Python file is needed") from None
+        raise RewardError(f"{place}: {error.msg}: {_short(shown)}; this is not Python 3") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deep
+        raise RewardError(f"{source}: {_told(error)}; a Python file is needed") from None
     linecache.cache[source] = (len(text), None, text.splitlines(keepends=True), source)
     return code
 
@@ -167,9 +174,7 @@ def _run(code: CodeType, source: str) -> ModuleType:
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
-        raise RewardError(
-            f"{_place_in(error, source)}: {type(error).__name__} {error}, when the file was loaded"
-        ) from None
+        raise RewardError(f"{_place_in(error, source)}: {_told(error)}, when the file was loaded") from None
     return module
 
 
@@ -207,22 +212,42 @@ def _place_in(error: BaseException, source: str) -> str:
     return f"{source}:{lines[-1]}" if lines else source
 
 
+def _told(error: BaseException) -> str:
+    """Type and message of an error, on one line."""
+    return _cut(f"{type(error).__name__} {error}", 200)
+
+
 def _raised(error: BaseException, source: str, step: float, episode: int, params: Mapping[str, Any]) -> str:
-    what = f"{type(error).__name__} {error}".rstrip()
     hint = ""
-    if isinstance(error, KeyError) and error.args:
-        hint = f" params has no {error.args[0]!r}{did_you_mean(str(error.args[0]), params)}."
-    return f"{_place_in(error, source)}: {what}, at step {step:.0f} of episode {episode}.{hint} {_shown(params)}"
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    if isinstance(key, str) and key not in params:
+        hint = f" params has no {_short(key)}{did_you_mean(key, params)}."
+    return (
+        f"{_place_in(error, source)}: {_told(error)}, at step {step:.0f} of episode {episode}.{hint} {_shown(params)}"
+    )
 
 
 def _shown(params: Mapping[str, Any]) -> str:
-    """The parameters on one line, the waypoints counted."""
+    """The parameters on one line, the waypoints counted; the function may have put anything into them."""
     parts = []
     for name, value in params.items():
-        if name == "waypoints":
+        if name == "waypoints" and isinstance(value, list):
             parts.append(f"waypoints: {len(value)} points")
         elif isinstance(value, float):
             parts.append(f"{name}: {value:.4g}")
-        elif value != [] and not name.startswith("closest_objects"):
-            parts.append(f"{name}: {value}")
+        elif not (isinstance(value, list) and (not value or name == "closest_objects")):
+            parts.append(f"{name}: {_short(value)}")
     return "params: " + ", ".join(parts)
+
+
+def _short(value: Any) -> str:
+    """A value on one line."""
+    try:
+        return _cut(repr(value), 60)
+    except Exception:  # a number of thousands of digits, a class of the racer's
+        return f"a value of type {type(value).__name__}"
+
+
+def _cut(text: str, length: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 3] + "..."

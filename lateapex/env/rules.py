@@ -83,11 +83,11 @@ def judge(episodes: NDArray[Any], cars: NDArray[Any], lengths: NDArray[np.float6
     episodes["x"], episodes["y"] = cars["x"], cars["y"]
     episodes["still"] = np.where(running & (moved <= STILL_DISTANCE), episodes["still"] + 1, 0)
     episodes["falling"] = np.where(running & (progress < before), episodes["falling"] + 1, 0)
-    status = np.where(running, IN_PROGRESS, PREPARE)
-    status = np.where(episodes["falling"] >= PATIENCE, REVERSED, status)
+    status = np.where(episodes["falling"] >= PATIENCE, REVERSED, IN_PROGRESS)
     status = np.where(episodes["still"] >= PATIENCE, IMMOBILIZED, status)
     status = np.where(cars["wheels_on_road"] == 0, OFF_TRACK, status)
-    return np.where(progress >= 100.0, LAP_COMPLETE, status).astype(np.int8)
+    status = np.where(progress >= 100.0, LAP_COMPLETE, status)
+    return np.where(running, status, PREPARE).astype(np.int8)
 
 
 def begin(episodes: NDArray[Any], which: NDArray[np.int64], start: NDArray[np.float64]) -> None:

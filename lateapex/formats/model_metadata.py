@@ -1,7 +1,7 @@
 """What a model can do and see: its actions, sensors, network and algorithm, as model_metadata.json says.
 
 The file is parsed in full, by the rules of the original's parser, and only then judged: what that accepts but this
-version cannot train (continuous actions, SAC, stereo, lidar) is refused with what to change.
+version cannot train (SAC, stereo, lidar) is refused with what to change.
 
 Inputs and outputs are in racers' units: degrees, left positive, and m/s.
 """
@@ -42,12 +42,28 @@ class Action(NamedTuple):
     """m/s"""
 
 
+class Range(NamedTuple):
+    """One side of a continuous action space."""
+
+    low: float
+    high: float
+
+
+class Bounds(NamedTuple):
+    """A continuous action space, as the racer wrote it."""
+
+    steering_angle: Range
+    """Degrees, left positive."""
+    speed: Range
+    """m/s"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
     """A model that this version can train."""
 
-    actions: tuple[Action, ...]
-    """The place in the list is the action; a written "index" does not count."""
+    action_space: tuple[Action, ...] | Bounds
+    """A list, in which the place is the action and a written "index" does not count; or ranges."""
     sensors: tuple[str, ...]
     neural_network: str
     version: str
@@ -58,22 +74,17 @@ class ModelMetadata:
     warnings: tuple[str, ...] = ()
     """What will not happen as written: one line each."""
 
-
-class _Range(NamedTuple):
-    low: float
-    high: float
-
-
-class _Bounds(NamedTuple):
-    steering_angle: _Range  # degrees
-    speed: _Range  # m/s
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The list of a discrete action space; empty for a continuous one."""
+        return () if isinstance(self.action_space, Bounds) else self.action_space
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Description:
     """All that the original accepts."""
 
-    action_space: tuple[Action, ...] | _Bounds
+    action_space: tuple[Action, ...] | Bounds
     sensors: tuple[str, ...]
     neural_network: str
     version: str
@@ -94,22 +105,30 @@ def read_metadata(text: str, source: str) -> ModelMetadata:
 
 def write_metadata(metadata: ModelMetadata) -> str:
     """Return the file's text, which deepracer-utils and the physical car read."""
-    actions = [{**action._asdict(), "index": place} for place, action in enumerate(metadata.actions)]
+    space = metadata.action_space
     content = {
-        "action_space": actions,
+        "action_space": _bounds_content(space) if isinstance(space, Bounds) else _list_content(space),
         "sensor": list(metadata.sensors),
         "neural_network": metadata.neural_network,
         "version": metadata.version,
         "training_algorithm": metadata.training_algorithm,
-        "action_space_type": "discrete",
+        "action_space_type": "continuous" if isinstance(space, Bounds) else "discrete",
     }
     return json.dumps(content, indent=4)
+
+
+def _list_content(actions: tuple[Action, ...]) -> list[dict[str, Any]]:
+    return [{**action._asdict(), "index": place} for place, action in enumerate(actions)]
+
+
+def _bounds_content(bounds: Bounds) -> dict[str, Any]:
+    return {name: side._asdict() for name, side in bounds._asdict().items()}
 
 
 def default_metadata() -> ModelMetadata:
     """Return ten actions (five angles, two speeds), the front camera, the shallow network."""
     metadata = ModelMetadata(
-        actions=tuple(Action(angle, speed) for angle in (-30.0, -15.0, 0.0, 15.0, 30.0) for speed in (0.5, 1.0)),
+        action_space=tuple(Action(angle, speed) for angle in (-30.0, -15.0, 0.0, 15.0, 30.0) for speed in (0.5, 1.0)),
         sensors=("FRONT_FACING_CAMERA",),
         neural_network=_NETWORKS[0],
         version="5",
@@ -120,16 +139,10 @@ def default_metadata() -> ModelMetadata:
 
 
 def _trainable(description: _Description, text: str, source: str) -> ModelMetadata:
-    actions = description.action_space
     if description.training_algorithm != "clipped_ppo":
         raise MetadataError(
-            f"{source}: training_algorithm is sac; this version trains clipped_ppo with discrete actions: "
-            'write "training_algorithm": "clipped_ppo" and action_space as a list'
-        )
-    if isinstance(actions, _Bounds):
-        raise MetadataError(
-            f"{source}: action_space_type is continuous; this version trains discrete actions: write action_space "
-            'as a list of {"steering_angle": ..., "speed": ...} and "action_space_type": "discrete"'
+            f"{source}: training_algorithm is sac; this version trains clipped_ppo: "
+            'write "training_algorithm": "clipped_ppo"'
         )
     for sensor in description.sensors:
         if sensor not in ("observation", "FRONT_FACING_CAMERA"):
@@ -138,7 +151,7 @@ def _trainable(description: _Description, text: str, source: str) -> ModelMetada
                 'write "sensor": ["FRONT_FACING_CAMERA"]'
             )
     return ModelMetadata(
-        actions=actions,
+        action_space=description.action_space,
         sensors=description.sensors,
         neural_network=description.neural_network,
         version=description.version,
@@ -259,16 +272,16 @@ def _action(entry: Any, place: str, source: str) -> Action:
     return Action(_number(entry, "steering_angle", place, source), _number(entry, "speed", place, source))
 
 
-def _bounds(space: Any, source: str) -> _Bounds:
+def _bounds(space: Any, source: str) -> Bounds:
     if not isinstance(space, dict):
         raise MetadataError(
             f'{source}: action_space is {shown(space)}; a continuous one is {{"steering_angle": {{"low": ..., '
             '"high": ...}, "speed": {...}}, and a list of actions goes with "action_space_type": "discrete"'
         )
-    return _Bounds(_range(space, "steering_angle", source), _range(space, "speed", source))
+    return Bounds(_range(space, "steering_angle", source), _range(space, "speed", source))
 
 
-def _range(space: Mapping[str, Any], key: str, source: str) -> _Range:
+def _range(space: Mapping[str, Any], key: str, source: str) -> Range:
     place = f"action_space.{key}"
     value = space.get(key)
     if not isinstance(value, dict):
@@ -277,7 +290,7 @@ def _range(space: Mapping[str, Any], key: str, source: str) -> _Range:
     low, high = _number(value, "low", place, source), _number(value, "high", place, source)
     if low >= high:
         raise MetadataError(f"{source}: {place} goes from low {low} to high {high}; low must be below high")
-    return _Range(low, high)
+    return Range(low, high)
 
 
 def _number(entry: Mapping[str, Any], key: str, place: str, source: str) -> float:
@@ -297,9 +310,9 @@ def _slip_for(key: str, content: Mapping[str, Any]) -> str:
     return f"it has {shown(list(content))}: add it" if word is None else f"rename {word!r}"
 
 
-def _clamp_notes(actions: tuple[Action, ...] | _Bounds) -> list[str]:
-    if isinstance(actions, _Bounds):
-        return []
+def _clamp_notes(actions: tuple[Action, ...] | Bounds) -> list[str]:
+    if isinstance(actions, Bounds):
+        return _range_notes(actions)
     slowest, fastest = _SPEED_RANGE
     turned = [place for place, action in enumerate(actions) if abs(action.steering_angle) > _MAX_STEERING_DEG]
     sped = [place for place, action in enumerate(actions) if not slowest <= action.speed <= fastest]
@@ -314,6 +327,23 @@ def _clamp_notes(actions: tuple[Action, ...] | _Bounds) -> list[str]:
         speed = actions[sped[0]].speed
         notes.append(
             f"speed {speed:g} of {_places(sped)} lies outside {slowest:g} to {fastest:g} m/s; the car drives inside it"
+        )
+    return notes
+
+
+def _range_notes(bounds: Bounds) -> list[str]:
+    angles, speeds = bounds
+    slowest, fastest = _SPEED_RANGE
+    notes = []
+    if max(abs(angles.low), abs(angles.high)) > _MAX_STEERING_DEG:
+        notes.append(
+            f"steering_angle goes from {angles.low:g} to {angles.high:g} degrees; "
+            f"the wheels turn {_MAX_STEERING_DEG:g} degrees at most"
+        )
+    if speeds.low < slowest or speeds.high > fastest:
+        notes.append(
+            f"speed goes from {speeds.low:g} to {speeds.high:g} m/s; "
+            f"the car drives inside {slowest:g} to {fastest:g} m/s"
         )
     return notes
 

@@ -28,7 +28,7 @@ HEADER = (
 )
 """First line of a CSV of the newest generation, without its line end."""
 
-_LOG_LINE = "SIM_TRACE_LOG:%d,%d,%.4f,%.4f,%.4f,%.2f,%.2f,%d,%.4f,%s,%s,%.4f,%d,%.2f,%s,%s,%.2f\n"
+_LOG_LINE = "SIM_TRACE_LOG:%d,%d,%.4f,%.4f,%.4f,%.2f,%.2f,%s,%.4f,%s,%s,%.4f,%d,%.2f,%s,%s,%.2f\n"
 _REQUIRED = HEADER.split(",")[:16]
 _BRACKET = re.compile(r"\[[^\]]*\]")
 
@@ -58,7 +58,9 @@ def write_rows(number: int, record: EpisodeRecord) -> str:
         map(repr, steps["steps"].astype(np.float64).tolist()),
         *(map(repr, steps[name].tolist()) for name in ("x", "y")),
         map(repr, _degrees(steps["yaw"])),
-        *(map(repr, steps[name].tolist()) for name in ("steering_angle", "speed", "action", "reward")),
+        *(map(repr, steps[name].tolist()) for name in ("steering_angle", "speed")),
+        _action_texts(steps),
+        map(repr, steps["reward"].tolist()),
         *(map(repr, steps[name].tolist()) for name in ("done", "all_wheels_on_track")),
         _progress(steps["progress"]),
         map(repr, steps["closest_waypoint"].tolist()),
@@ -79,7 +81,9 @@ def write_log_lines(number: int, record: EpisodeRecord) -> str:
         repeat(number),
         *(steps[name].tolist() for name in ("steps", "x", "y")),
         _degrees(steps["yaw"]),
-        *(steps[name].tolist() for name in ("steering_angle", "speed", "action", "reward")),
+        *(steps[name].tolist() for name in ("steering_angle", "speed")),
+        _action_texts(steps),
+        steps["reward"].tolist(),
         *(steps[name].tolist() for name in ("done", "all_wheels_on_track", "progress", "closest_waypoint")),
         repeat(record.track_length),
         steps["sim_time"].tolist(),
@@ -120,6 +124,15 @@ def _degrees(yaw: NDArray[np.float64]) -> list[float]:
     # In this order of operations, and not as np.degrees does it: the last digit is then the original's.
     degrees: list[float] = (yaw * 180.0 / math.pi).tolist()
     return degrees
+
+
+def _action_texts(steps: NDArray[Any]) -> Iterable[str]:
+    """The place in the action list; `[steer speed]` where there is none, as the original's newest version writes it."""
+    actions = steps["action"].tolist()
+    if min(actions, default=0) >= 0:
+        return map(str, actions)
+    pairs = zip(steps["steering_angle"].tolist(), steps["speed"].tolist(), strict=True)
+    return [f"[{angle!r} {speed!r}]" for angle, speed in pairs]
 
 
 def _progress(progress: NDArray[np.float64]) -> list[str]:

@@ -15,12 +15,11 @@ from pydantic import Field
 from lateapex.analysis.pictures import animate_lap, draw_laps
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
-from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
-from lateapex.jobs.run_folder import REWARD, open_run, read_track, run_metadata
+from lateapex.jobs.run_folder import open_run, read_track, run_metadata, run_reward
 from lateapex.models.drive import drive, patience
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
@@ -84,8 +83,8 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
     track = load_track(config.track) if config.track else read_track(storage)
     metadata = run_metadata(storage)
     name, policy = load_version(storage, config.checkpoint)
-    reward = RewardFunction(storage.read(REWARD).decode(), f"{config.run}/{REWARD}")
-    task = RacingTask(track, config.trials, reward=reward, metadata=metadata, threads=config.threads)
+    state = load_state(storage)
+    task = RacingTask(track, config.trials, reward=run_reward(storage), metadata=metadata, threads=config.threads)
     if policy.shape.actions != len(task.actions):
         raise ConfigError(
             f"{config.run}: the model has {policy.shape.actions} actions, its metadata {len(task.actions)}; "
@@ -109,7 +108,6 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
     storage.write(f"{folder}/lap.gif", animate_lap(track, episodes[best], frames[best]))
     entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
     storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
-    state = load_state(storage)
     return EvaluateResult(
         run=config.run,
         model=name,

@@ -6,9 +6,11 @@ need nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import platform
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,7 +18,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from lateapex.config import Config, read_toml, to_toml
+from lateapex.env.reward import RewardFunction
 from lateapex.errors import LateapexError, RunError, did_you_mean
+from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track, track_from_route
@@ -28,6 +32,7 @@ HYPERPARAMETERS: Final = "ip/hyperparameters.json"
 TRACK: Final = "track.npy"
 
 _NOTES: Final = ("versions", "machine", "track_name")
+_GIVEN: Final = (REWARD, METADATA, HYPERPARAMETERS, TRACK)
 
 
 class Inputs(NamedTuple):
@@ -48,15 +53,18 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
         url: where; a free name under runs/ that begins with `stem` if not given.
 
     Raises:
-        RunError: a run is there already.
+        RunError: a run is there already, or a file that it would replace.
         StorageError: it cannot be written.
     """
     storage = DiskStorage(url or _free_name(stem))
-    if storage.exists(SETTINGS):
+    if _is_file(storage.root / SETTINGS):
         raise RunError(
             f"{storage.url} already holds a run; go on with it: lateapex train --resume {storage.url}, "
             "or choose another --out"
         )
+    for name in _GIVEN:
+        if _is_file(storage.root / name):
+            raise RunError(f"{storage.url} already has {name}, which a run would replace; choose another --out")
     files = {
         REWARD: inputs.reward.encode(),
         METADATA: inputs.metadata.text.encode(),
@@ -64,16 +72,26 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
         TRACK: _route_bytes(inputs.track),
         SETTINGS: _settings(config, inputs.track).encode(),
     }
-    begun = storage.root.exists()
+    begun = os.path.lexists(storage.root)
     try:
         for name, data in files.items():
             storage.write(name, data)
     except LateapexError:
-        for name in files:
-            storage.delete(name)
-        _remove_empty(storage.root, keep=begun)
+        _discard(storage.root, files, keep=begun)
         raise
     return storage
+
+
+def drop_run(storage: Storage) -> None:
+    """Remove a run that never learned anything, so that its name is free for the next try."""
+    _discard(Path(storage.url), (SETTINGS, *_GIVEN), keep=False)
+
+
+def drop_unfinished(storage: Storage) -> None:
+    """Remove what a crash left half-written; only whoever goes on with a run may."""
+    for path in Path(storage.url).rglob(".writing-*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def open_run(url: str) -> Storage:
@@ -82,31 +100,59 @@ def open_run(url: str) -> Storage:
     Raises:
         RunError: no run is there.
     """
-    storage = DiskStorage(url)
-    if storage.exists(SETTINGS):
-        return storage
     folder = Path(url)
-    near = [str(path.parent) for path in folder.parent.glob(f"*/{SETTINGS}")] if folder.parent.is_dir() else []
-    what = "is no run folder: it has no run.toml" if folder.exists() else "does not exist"
+    if _is_file(folder / SETTINGS):
+        return DiskStorage(url)
+    near = [str(path.parent) for path in folder.parent.glob(f"*/{SETTINGS}")]
+    what = "is no run folder: it has no run.toml" if os.path.lexists(folder) else "does not exist"
     guess = did_you_mean(str(folder), near)
     raise RunError(f"run folder {url} {what}{guess or '; give the folder that lateapex train named'}")
 
 
 def read_settings(storage: Storage) -> dict[str, Any]:
     """The resolved settings of a run, without the notes on versions and machine."""
-    values = read_toml(storage.read(SETTINGS).decode(), f"{storage.url}/{SETTINGS}")
+    values = read_toml(_text(storage, SETTINGS), f"{storage.url}/{SETTINGS}")
     return {key: value for key, value in values.items() if key not in _NOTES}
 
 
 def read_track(storage: Storage) -> Track:
-    """The track that a run was trained on."""
-    name = read_toml(storage.read(SETTINGS).decode(), SETTINGS).get("track_name", "track")
-    return track_from_route(np.load(io.BytesIO(storage.read(TRACK)), allow_pickle=False), str(name))
+    """The track that a run was trained on.
+
+    Raises:
+        RunError: its file is missing or damaged.
+    """
+    name = read_toml(_text(storage, SETTINGS), f"{storage.url}/{SETTINGS}").get("track_name", "track")
+    data = storage.read(TRACK)
+    try:
+        route = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:  # a damaged header makes NumPy raise whatever its parser meets
+        reason = " ".join(str(error).split())
+        raise RunError(f"{storage.url}/{TRACK} is damaged: {reason}; bring the file back or start a new run") from None
+    return track_from_route(route, str(name))
 
 
 def run_metadata(storage: Storage) -> ModelMetadata:
     """The action list and sensors of a run."""
-    return read_metadata(storage.read(METADATA).decode(), f"{storage.url}/{METADATA}")
+    return read_metadata(_text(storage, METADATA), f"{storage.url}/{METADATA}")
+
+
+def run_reward(storage: Storage) -> RewardFunction:
+    """The reward function of a run.
+
+    Raises:
+        RewardError: it is damaged.
+    """
+    return RewardFunction(_text(storage, REWARD), f"{storage.url}/{REWARD}")
+
+
+def run_hyperparameters(storage: Storage) -> Hyperparameters:
+    """What a run says of itself in the original's words."""
+    return read_hyperparameters(_text(storage, HYPERPARAMETERS), f"{storage.url}/{HYPERPARAMETERS}")
+
+
+def _text(storage: Storage, name: str) -> str:
+    """A text file of a run; what is no UTF-8 shows as such, so that the file's own reader says where it is damaged."""
+    return storage.read(name).decode(errors="replace")
 
 
 def _settings(config: Config, track: Track) -> str:
@@ -140,8 +186,19 @@ def _free_name(stem: str) -> str:
     return str(next(path for path in names if not path.exists()))
 
 
-def _remove_empty(root: Path, *, keep: bool) -> None:
-    folders = sorted((path for path in root.rglob("*") if path.is_dir()), reverse=True)
-    for folder in folders if keep else [*folders, root]:
-        if folder.is_dir() and not any(folder.iterdir()):
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
+
+
+def _discard(root: Path, names: Iterable[str], *, keep: bool) -> None:
+    """Remove files, then those of their folders that are empty, and `root` unless it is to be kept."""
+    paths = [root / name for name in names]
+    with contextlib.suppress(OSError):
+        for path in paths:
+            path.unlink(missing_ok=True)
+    for folder in [*{path.parent for path in paths if path.parent != root}, *([] if keep else [root])]:
+        with contextlib.suppress(OSError):  # not empty, or not there
             folder.rmdir()

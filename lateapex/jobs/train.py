@@ -14,20 +14,23 @@ import torch
 from pydantic import Field
 
 from lateapex.config import Config, parse, read_toml
+from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward import RewardFunction, load_reward
 from lateapex.errors import HyperparameterError, LateapexError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
 from lateapex.jobs.run_folder import (
-    HYPERPARAMETERS,
-    REWARD,
     Inputs,
     create_run,
+    drop_run,
+    drop_unfinished,
     open_run,
     read_settings,
     read_track,
+    run_hyperparameters,
     run_metadata,
+    run_reward,
 )
 from lateapex.models.networks import NETWORKS
 from lateapex.models.policy import Policy, Shape
@@ -119,9 +122,9 @@ def train_config(values: Mapping[str, Any], source: str = "settings") -> TrainCo
     merged = preset(str(network))
     file = given.get("hyperparameters")
     if file is not None:
-        merged = _merge(
-            merged, _from_hyperparameters(read_hyperparameters(_text(str(file), HyperparameterError), str(file)))
-        )
+        chosen = read_hyperparameters(_text(str(file), HyperparameterError), str(file))
+        merged = _merge(merged, _from_hyperparameters(chosen))
+        parse(TrainConfig, merged, str(file))
     return parse(TrainConfig, _merge(merged, given), source)
 
 
@@ -130,7 +133,7 @@ def train(config: TrainConfig, observe: Observe | None = None) -> TrainResult:
 
     Raises:
         LateapexError: something given is wrong; nothing is written then. Or the disk is full, the reward fails, or
-            learning breaks down; what was saved stays.
+            learning breaks down; what was saved stays, and a run that fails before its first update is removed.
     """
     inputs = _inputs(config)
     config = _resolved(config)
@@ -149,8 +152,9 @@ def resume(url: str, changes: Mapping[str, Any] | None = None, observe: Observe 
     storage = open_run(url)
     values = _merge(read_settings(storage), _without_none(changes or {}))
     config = parse(TrainConfig, values, f"{url}/run.toml")
-    reward = RewardFunction(storage.read(REWARD).decode(), f"{url}/{REWARD}")
-    return _run(config, storage, read_track(storage), run_metadata(storage), reward, resume=True, observe=observe)
+    track, metadata, reward = read_track(storage), run_metadata(storage), run_reward(storage)
+    drop_unfinished(storage)
+    return _run(config, storage, track, metadata, reward, resume=True, observe=observe)
 
 
 def _run(
@@ -175,10 +179,9 @@ def _run(
         seed=config.seed,
         threads=config.threads,
     )
-    shape = Shape(*task.pictures.shape[1:], 1, len(task.actions))
+    shape = Shape(*task.pictures.shape[1:], 1, len(task.actions), isinstance(task.actions, ActionRanges))
     policy = Policy(config.network, config.critic, shape, config.seed)
-    files = RunFolderSink(storage, _episodes_per_file(storage))
-    sinks: dict[str, Sink] = {"files": files}
+    files = RunFolderSink(storage, run_hyperparameters(storage).num_episodes_between_training)
     trainer = Trainer(
         config.trainer,
         policy=policy,
@@ -186,7 +189,7 @@ def _run(
         evaluation=evaluation,
         algorithm=PPO(policy, config.ppo, seed=config.seed, bf16=bf16),
         storage=storage,
-        sinks=sinks,
+        sinks={"files": files},
         networks=(config.network, config.critic),
     )
     if resume:
@@ -196,8 +199,11 @@ def _run(
     try:
         outcome = trainer.run()
     except LateapexError:
-        with contextlib.suppress(LateapexError):
-            files.flush()
+        if trainer.progress.updates:
+            with contextlib.suppress(LateapexError):
+                files.flush()
+        elif not resume:
+            drop_run(storage)
         raise
     return _result(storage.url, outcome, trainer)
 
@@ -279,11 +285,6 @@ def _from_hyperparameters(file: Hyperparameters) -> dict[str, Any]:
             **({"updates": file.term_cond_max_episodes} if bounded else {}),
         },
     }
-
-
-def _episodes_per_file(storage: Storage) -> int:
-    text = storage.read(HYPERPARAMETERS).decode()
-    return read_hyperparameters(text, HYPERPARAMETERS).num_episodes_between_training
 
 
 def _text(path: str, kind: type[LateapexError]) -> str:

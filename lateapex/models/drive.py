@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,8 @@ Watcher = Callable[[int, NDArray[np.uint8]], None]
 class Driver(Protocol):
     """Says what to do from pictures alone."""
 
-    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Pictures `[N, H, W]` -> actions `[N]`."""
+    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
+        """Pictures `[N, H, W]` -> actions, as RacingTask.advance takes them."""
         ...
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
 from typing import Any, Final
 
@@ -13,6 +12,7 @@ from lateapex.errors import FormatError
 from lateapex.models.policy import Policy, Shape, state_of
 
 _FORMAT: Final = 1
+_LONGEST: Final = 160  # characters of a reason
 
 
 def pack(content: dict[str, Any]) -> bytes:
@@ -29,10 +29,12 @@ def unpack(data: bytes, source: str) -> dict[str, Any]:
         FormatError: cut off, damaged, or holding anything but plain data.
     """
     try:
+        with zipfile.ZipFile(io.BytesIO(data)) as parts:
+            if torn := parts.testzip():  # torch itself checks no sums: a flipped bit would be another weight
+                raise zipfile.BadZipFile(f"the check sum of {torn} is wrong")
         content = torch.load(io.BytesIO(data), weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FormatError(f"{source} is damaged or no model of ours: {reason}") from None
+    except Exception as error:  # a damaged pickle makes torch raise whatever its reader meets
+        raise FormatError(f"{source} is damaged or no model of ours: {in_short(error)}") from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise FormatError(f"{source} is no model of ours, or one of another version of lateapex")
     return content
@@ -61,6 +63,12 @@ def read_model(data: bytes, source: str) -> Policy:
     try:
         policy = Policy(content["network"], content["critic"], Shape(*content["shape"]))
         policy.load_state_dict(content["weights"])
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise FormatError(f"{source}: the weights do not fit the network: {str(error).splitlines()[0]}") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise FormatError(f"{source}: the weights do not fit the network: {in_short(error)}") from None
     return policy
+
+
+def in_short(error: Exception) -> str:
+    """What torch has to say, which is many lines as a rule, on one."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

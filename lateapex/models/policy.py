@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from lateapex.models.heads import CategoricalHead, GaussianHead, Head
 from lateapex.models.networks import NETWORKS, NetworkModule
 from lateapex.sim.random import WEIGHTS, words
 
 BLOCK: Final = 32
 """Cars of one inference batch."""
+
 
 class Shape(NamedTuple):
     """What a policy is built for."""
@@ -26,19 +28,23 @@ class Shape(NamedTuple):
     width: int
     channels: int
     actions: int
+    """Length of the action list, or numbers of a continuous action."""
+    continuous: bool = False
 
 
 class Actor(nn.Module):
-    """Network and head of a categorical policy."""
+    """Network and head of a policy."""
 
     def __init__(self, network: str, shape: Shape) -> None:
         super().__init__()
         self.network: NetworkModule = NETWORKS.get(network)(shape.height, shape.width, shape.channels)
-        self.head = nn.Linear(self.network.features, shape.actions)
+        kind: type[Head] = GaussianHead if shape.continuous else CategoricalHead
+        self.head: Head = kind(self.network.features, shape.actions)
 
     def forward(self, stemmed: Tensor) -> Tensor:
-        """Stemmed pictures `[B, ...]` -> log-probabilities, float32 `[B, A]`."""
-        return torch.log_softmax(self.head(self.network(stemmed)).float(), dim=1)
+        """Stemmed pictures `[B, ...]` -> parameters of the distribution over actions, float32, see `heads`."""
+        parameters: Tensor = self.head(self.network(stemmed))
+        return parameters
 
 
 class Critic(nn.Module):
@@ -58,7 +64,8 @@ class Critic(nn.Module):
 class Decision(NamedTuple):
     """What a policy decided for `N` cars, and on what grounds."""
 
-    actions: NDArray[np.int64]
+    actions: Tensor
+    """`[N]` places in the action list, or `[N, D]` numbers as they were drawn"""
     log_probs: Tensor
     """`[N]` of the actions taken"""
     actor_stem: Tensor
@@ -92,25 +99,23 @@ class Policy(nn.Module):
 
         Args:
             pictures: `[N, H, W]`.
-            draws: `[N]` uniform in 0..1; which action they choose depends on nothing else.
+            draws: `[N, 4]` uniform in 0..1; all the randomness there is.
             bf16: compute as the update will, in bfloat16 where that is allowed.
         """
         count = len(pictures)
         parts = [self._decide_block(block, bf16) for block in _blocks(pictures)]
-        log_probs, actor_stem, critic_stem, values = (torch.cat(part)[:count] for part in zip(*parts, strict=True))
-        ladder = log_probs.exp().double().cumsum(dim=1)
-        target = torch.from_numpy(draws).unsqueeze(1) * ladder[:, -1:]
-        actions = (ladder <= target).sum(dim=1).clamp(max=self.shape.actions - 1)
-        chosen = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1)
-        return Decision(actions.numpy(), chosen, actor_stem, critic_stem, values)
+        parameters, actor_stem, critic_stem, values = (torch.cat(part)[:count] for part in zip(*parts, strict=True))
+        head = self.actor.head
+        actions = head.sample(parameters, torch.from_numpy(draws))
+        return Decision(actions, head.log_prob(parameters, actions), actor_stem, critic_stem, values)
 
     def _decide_block(self, block: Tensor, bf16: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         actor_stem = self.actor.network.stem(block)
         critic_stem = actor_stem if self._same_stem else self.critic.network.stem(block)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            log_probs = self.actor(actor_stem)
+            parameters = self.actor(actor_stem)
             values = self.critic(critic_stem)
-        return log_probs, actor_stem, critic_stem, values
+        return parameters, actor_stem, critic_stem, values
 
     @torch.no_grad()
     def values(self, pictures: NDArray[np.uint8]) -> Tensor:
@@ -119,17 +124,12 @@ class Policy(nn.Module):
         return torch.cat([self.critic(self.critic.network.stem(block)) for block in _blocks(pictures)])[:count]
 
     @torch.no_grad()
-    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The most probable action of each car, `[N]`, in full precision."""
+    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
+        """The most probable action of each car, `[N]` or `[N, D]`, in full precision."""
         count = len(pictures)
-        best = [self.actor(self.actor.network.stem(block)).argmax(dim=1) for block in _blocks(pictures)]
-        actions: NDArray[np.int64] = torch.cat(best)[:count].numpy()
+        parameters = [self.actor(self.actor.network.stem(block)) for block in _blocks(pictures)]
+        actions: NDArray[Any] = self.actor.head.mode(torch.cat(parameters)[:count]).numpy()
         return actions
-
-
-def entropy(log_probs: Tensor) -> Tensor:
-    """Entropy of each row of log-probabilities `[B, A]`, in nats, `[B]`."""
-    return -(log_probs.exp() * log_probs).sum(dim=1)
 
 
 def _blocks(pictures: NDArray[np.uint8]) -> list[Tensor]:
@@ -144,7 +144,7 @@ def _blocks(pictures: NDArray[np.uint8]) -> list[Tensor]:
 
 
 def _initialise(policy: nn.Module, seed: int) -> None:
-    """Glorot-uniform weights, zero biases; the value head has normalised columns of norm 1, as in the original."""
+    """Glorot-uniform weights, zero biases; heads of values and means have normalised columns, as in the original."""
     number = words(seed, 0, 0, WEIGHTS)[0]
     generator = torch.Generator().manual_seed(int(number[0] << np.uint64(31) | number[1]))
     for module in policy.modules():
@@ -154,9 +154,16 @@ def _initialise(policy: nn.Module, seed: int) -> None:
                 nn.init.zeros_(module.bias)
     for module in policy.modules():
         if isinstance(module, Critic):
-            with torch.no_grad():
-                column = torch.randn(module.head.weight.shape, generator=generator)
-                module.head.weight.copy_(column / column.norm(dim=1, keepdim=True))
+            _normalise_columns(module.head.weight, 1.0, generator)
+        elif isinstance(module, GaussianHead):
+            _normalise_columns(module.linear.weight, 0.01, generator)
+
+
+def _normalise_columns(weight: Tensor, norm: float, generator: torch.Generator) -> None:
+    """Random weights `[out, in]` whose norm is the same for each output."""
+    with torch.no_grad():
+        random = torch.randn(weight.shape, generator=generator)
+        weight.copy_(norm * random / random.norm(dim=1, keepdim=True))
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:

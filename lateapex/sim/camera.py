@@ -2,8 +2,8 @@
 
 The camera does not roll, so each picture row is a straight line on the ground: one start and one step a row, in
 fixed point. A row is drawn from 1, 2 or 4 such lines (taps) and from the level of the ground picture that fits the
-size of its pixels, which keeps distant lines and edges smooth. The walls form a rectangle around the track: the part of a
-row that hits the ground inside of it is one interval, and above the horizon so is the part that passes over the
+size of its pixels, which keeps distant lines and edges smooth. The walls form a rectangle around the track: the part
+of a row that hits the ground inside of it is one interval, and above the horizon so is the part that passes over the
 walls; all else is wall. Hence no pixel needs a bounds check.
 """
 
@@ -15,12 +15,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from lateapex.errors import ConfigError
 from lateapex.sim.ground import LEVELS, TEXEL
 from lateapex.world.vehicle import CameraMount
 
 MAX_TAPS: Final = 4
 
-_SIXTEEN: Final = np.uint64(16)
+_LINE: Final = np.dtype(
+    [
+        ("begin", np.int64),  # columns begin to end - 1 see the ground or the sky, the others a wall
+        ("end", np.int64),
+        ("u", np.uint64),  # texels, 16.16 fixed point: where column 0 looks, east and north of the ground's corner
+        ("v", np.uint64),
+        ("du", np.uint64),  # from column to column
+        ("dv", np.uint64),
+    ]
+)
+_FRACTION: Final = np.uint64(16)
 
 
 class View(NamedTuple):
@@ -30,13 +41,21 @@ class View(NamedTuple):
     height: float  # m, lens above the ground
     focal: float  # pixels
     taps: NDArray[np.int64]  # [H] lines drawn for a row: 1, 2 or 4
+    above: NDArray[np.int64]  # [H] taps of the row that look above the horizon
     level: NDArray[np.int64]  # [H] level of the ground picture
+    scale: NDArray[np.float64]  # [H] 65536 / size of its texels, 1/m
     ahead: NDArray[np.float64]  # [H, MAX_TAPS] forward part of a line's direction, for 1 along the optical axis
     inverse_drop: NDArray[np.float64]  # [H, MAX_TAPS] 1 / downward part of it; negative above the horizon
 
 
 def view_of(mount: CameraMount, height: int, width: int) -> View:
-    """Prepare a camera for pictures of `height` x `width` square pixels."""
+    """Prepare a camera for pictures of `height` x `width` square pixels.
+
+    Raises:
+        ConfigError: no pixels, or rows that look straight down, straight up, or behind the car.
+    """
+    if height < 1 or width < 1:
+        raise ConfigError(f"pictures of {width}x{height} pixels; both must be 1 or more (160x120 is usual)")
     focal = 0.5 * width / np.tan(0.5 * mount.field_of_view)
     taps = np.ones(height, np.int64)
     level = np.zeros(height, np.int64)
@@ -49,17 +68,24 @@ def view_of(mount: CameraMount, height: int, width: int) -> View:
             y = (row + (tap + 0.5) / taps[row] - 0.5 * height) / focal
             ahead[row, tap], drop = _direction(mount, y)
             inverse_drop[row, tap] = 1.0 / (drop if abs(drop) > 1e-6 else -1e-6)
-    return View(mount.forward, mount.height, float(focal), taps, level, ahead, inverse_drop)
+    if ahead.min() <= 0.0:
+        raise ConfigError(
+            f"a camera pitched {np.degrees(mount.pitch):.0f} degrees down with pictures of {width}x{height} pixels "
+            "looks behind the car; a flatter pitch or fewer rows are needed"
+        )
+    scale = np.asarray(65536.0 / (TEXEL * 2.0**level), np.float64)
+    above = (inverse_drop < 0.0).sum(axis=1)
+    return View(mount.forward, mount.height, float(focal), taps, above, level, scale, ahead, inverse_drop)
 
 
 def _direction(mount: CameraMount, y: float) -> tuple[float, float]:
-    """Forward and downward part of a line of sight `y` focal lengths below the optical axis."""
+    """Return the forward and downward part of a line of sight `y` focal lengths below the optical axis."""
     c, s = np.cos(mount.pitch), np.sin(mount.pitch)
     return float(c - y * s), float(s + y * c)
 
 
 def _sampling(mount: CameraMount, focal: float, edges: list[tuple[float, float]]) -> tuple[int, int]:
-    """Taps and level for a row whose upper edge, middle and lower edge look in these directions."""
+    """Choose taps and level for a row whose upper edge, middle and lower edge look in these directions."""
     (upper_ahead, upper_drop), (_, drop), (lower_ahead, lower_drop) = edges
     if lower_drop <= 0.0:
         return 2, 0
@@ -75,147 +101,131 @@ def _sampling(mount: CameraMount, focal: float, edges: list[tuple[float, float]]
 
 
 @njit(cache=True, nogil=True)
-def draw(first, last, cars, view, ground, out):  # type: ignore[no-untyped-def] # numba: ints, [N] STATE_DTYPE, View, Ground, uint8[N, H, W]
-    """Draw the pictures of cars `first` to `last - 1` into `out`, each alone: any split over threads gives the same bytes."""
+def draw(first, last, cars, view, ground, out):  # type: ignore[no-untyped-def] # numba: ints, cars, View, Ground, uint8[N, H, W]
+    """Draw the pictures of cars `first` to `last - 1` into `out`.
+
+    Each is drawn alone, so that any split over threads gives the same bytes.
+    """
     height, width = out.shape[1], out.shape[2]
-    corner_place = np.empty(4)
-    corner_wall = np.empty(5, np.int64)
-    begin = np.empty(MAX_TAPS, np.int64)
-    end = np.empty(MAX_TAPS, np.int64)
-    u = np.empty(MAX_TAPS, np.uint64)
-    v = np.empty(MAX_TAPS, np.uint64)
-    du = np.empty(MAX_TAPS, np.uint64)
-    dv = np.empty(MAX_TAPS, np.uint64)
+    lines = np.empty((height, MAX_TAPS), _LINE)
+    texel = np.empty(width, np.uint32)
+    greys = np.empty((MAX_TAPS, width), np.uint8)
+    place = np.empty(4)
+    wall = np.empty(5, np.int64)
     for i in range(first, last):
         k = cars[i].track
-        walls = ground.walls[k]
         fx = np.cos(cars[i].yaw)
         fy = np.sin(cars[i].yaw)
-        camera_x = cars[i].x + view.forward * fx
-        camera_y = cars[i].y + view.forward * fy
-        corners = _corners(camera_x, camera_y, fx, fy, walls, corner_place, corner_wall)
-        greys = ground.wall_grey[k]
-        sky = ground.sky_grey[k]
-        inverse_x = 1.0 / fy if abs(fy) > 1e-9 else 1e9
-        inverse_y = -1.0 / fx if abs(fx) > 1e-9 else 1e9
-        for row in range(height):
-            taps = view.taps[row]
-            level = view.level[row]
-            scale = 65536.0 / (TEXEL * (1 << level))
-            low, high, common_low, common_high = width, 0, 0, width
-            above = 0
-            for tap in range(taps):
-                inverse_drop = view.inverse_drop[row, tap]
-                ahead = view.ahead[row, tap]
-                if inverse_drop > 0.0:
-                    reach = view.height * inverse_drop
-                else:
-                    reach = (view.height - ground.wall_height[k]) * inverse_drop
-                    above += 1
-                step = reach / view.focal
-                half = 0.5 * (width - 1) * step
-                ax = camera_x + reach * ahead * fx - half * fy
-                ay = camera_y + reach * ahead * fy + half * fx
-                b, e = _interval(ax, ay, inverse_x / step, inverse_y / step, walls, width)
-                begin[tap], end[tap] = b, e
-                low = min(low, b)
-                high = max(high, e)
-                common_low = max(common_low, b)
-                common_high = min(common_high, e)
-                u[tap] = np.uint64(np.int64((ax - ground.origin[k, 0]) * scale))
-                v[tap] = np.uint64(np.int64((ay - ground.origin[k, 1]) * scale))
-                du[tap] = np.uint64(np.int64(step * fy * scale))
-                dv[tap] = np.uint64(np.int64(-step * fx * scale))
-            line = out[i, row]
-            if low >= high:
-                low = high = common_low = common_high = width
-            elif common_low >= common_high or (0 < above < taps):
-                common_low = common_high = high
-            place = view.focal * view.ahead[row, taps - 1]
-            _fill_walls(line, 0, low, place, corner_place, corner_wall, corners, greys)
-            _fill_walls(line, high, width, place, corner_place, corner_wall, corners, greys)
-            texels = ground.texels[ground.first[k, level] :]
-            stride = np.uint64(ground.stride[k, level])
-            for start, stop in ((low, common_low), (common_high, high)):
-                for c in range(start, stop):
-                    total = 0
-                    for tap in range(taps):
-                        if c < begin[tap] or c >= end[tap]:
-                            total += _wall_at(
-                                c, width, view.focal * view.ahead[row, tap], corner_place, corner_wall, corners, greys
-                            )
-                        elif view.inverse_drop[row, tap] < 0.0:
-                            total += sky
-                        else:
-                            pu = u[tap] + np.uint64(c) * du[tap]
-                            pv = v[tap] + np.uint64(c) * dv[tap]
-                            total += texels[((pv >> _SIXTEEN) << stride) + (pu >> _SIXTEEN)]
-                    line[c] = np.uint8((total + (taps >> 1)) // taps)
-            if above > 0:
-                line[common_low:common_high] = sky
+        x = cars[i].x + view.forward * fx
+        y = cars[i].y + view.forward * fy
+        room = (place, wall, _corners(x, y, fx, fy, ground.walls[k], place, wall), ground.wall_grey[k])
+        _cast(x, y, fx, fy, width, view, ground, k, lines)
+        _paint(out[i], view, ground, k, lines, room, texel, greys)
+
+
+@njit(cache=True, nogil=True)
+def _cast(x, y, fx, fy, width, view, ground, k, lines):  # type: ignore[no-untyped-def] # numba: floats, View, Ground, _LINE[H, MAX_TAPS]
+    """Find out where the taps of all rows hit the ground, or pass the height of the walls."""
+    walls = ground.walls[k]
+    x0, y0, x1, y1 = walls[0], walls[1], walls[2], walls[3]
+    origin_x, origin_y = ground.origin[k, 0], ground.origin[k, 1]
+    over_walls = view.height - ground.wall_height[k]
+    inverse_x = 1.0 / fy if abs(fy) > 1e-9 else 1e9
+    inverse_y = -1.0 / fx if abs(fx) > 1e-9 else 1e9
+    for row in range(view.taps.size):
+        scale = view.scale[row]
+        for tap in range(view.taps[row]):
+            inverse_drop = view.inverse_drop[row, tap]
+            reach = (view.height if inverse_drop > 0.0 else over_walls) * inverse_drop
+            step = reach / view.focal
+            half = 0.5 * (width - 1) * step
+            ahead = reach * view.ahead[row, tap]
+            ax = x + ahead * fx - half * fy
+            ay = y + ahead * fy + half * fx
+            bx = ax + 2.0 * half * fy
+            by = ay - 2.0 * half * fx
+            line = lines[row, tap]
+            if x0 < min(ax, bx) and max(ax, bx) < x1 and y0 < min(ay, by) and max(ay, by) < y1:
+                line.begin, line.end = 0, width
             else:
-                _sample(line, common_low, common_high, taps, u, v, du, dv, texels, stride)
+                first = (x0 - ax) * (inverse_x / step), (x1 - ax) * (inverse_x / step)
+                second = (y0 - ay) * (inverse_y / step), (y1 - ay) * (inverse_y / step)
+                line.begin, line.end = _columns(first, second, width)
+            line.u = np.uint64(np.int64((ax - origin_x) * scale))
+            line.v = np.uint64(np.int64((ay - origin_y) * scale))
+            line.du = np.uint64(np.int64(step * fy * scale))
+            line.dv = np.uint64(np.int64(-step * fx * scale))
 
 
 @njit(cache=True, nogil=True)
-def _sample(line, start, stop, taps, u, v, du, dv, texels, stride):  # type: ignore[no-untyped-def] # numba: see draw
-    """Average the taps of a row's common interval."""
-    at = np.uint64(start)
-    u0, v0, du0, dv0 = u[0] + at * du[0], v[0] + at * dv[0], du[0], dv[0]
-    if taps == 1:
-        for c in range(start, stop):
-            line[c] = texels[((v0 >> _SIXTEEN) << stride) + (u0 >> _SIXTEEN)]
-            u0 += du0
-            v0 += dv0
-        return
-    u1, v1, du1, dv1 = u[1] + at * du[1], v[1] + at * dv[1], du[1], dv[1]
-    if taps == 2:
-        for c in range(start, stop):
-            total = np.uint32(texels[((v0 >> _SIXTEEN) << stride) + (u0 >> _SIXTEEN)])
-            total += np.uint32(texels[((v1 >> _SIXTEEN) << stride) + (u1 >> _SIXTEEN)])
-            line[c] = np.uint8((total + np.uint32(1)) >> np.uint32(1))
-            u0 += du0
-            v0 += dv0
-            u1 += du1
-            v1 += dv1
-        return
-    u2, v2, du2, dv2 = u[2] + at * du[2], v[2] + at * dv[2], du[2], dv[2]
-    u3, v3, du3, dv3 = u[3] + at * du[3], v[3] + at * dv[3], du[3], dv[3]
-    for c in range(start, stop):
-        total = np.uint32(texels[((v0 >> _SIXTEEN) << stride) + (u0 >> _SIXTEEN)])
-        total += np.uint32(texels[((v1 >> _SIXTEEN) << stride) + (u1 >> _SIXTEEN)])
-        total += np.uint32(texels[((v2 >> _SIXTEEN) << stride) + (u2 >> _SIXTEEN)])
-        total += np.uint32(texels[((v3 >> _SIXTEEN) << stride) + (u3 >> _SIXTEEN)])
-        line[c] = np.uint8((total + np.uint32(2)) >> np.uint32(2))
-        u0 += du0
-        v0 += dv0
-        u1 += du1
-        v1 += dv1
-        u2 += du2
-        v2 += dv2
-        u3 += du3
-        v3 += dv3
-
-
-@njit(cache=True, nogil=True)
-def _interval(ax, ay, inverse_x, inverse_y, walls, width):  # type: ignore[no-untyped-def] # numba: floats -> ints
-    """Columns of the line a + c * step that lie inside the walls: first, and one past the last; empty: (width, width)."""
-    tx0 = (walls[0] - ax) * inverse_x
-    tx1 = (walls[2] - ax) * inverse_x
-    ty0 = (walls[1] - ay) * inverse_y
-    ty1 = (walls[3] - ay) * inverse_y
-    start = max(min(tx0, tx1), min(ty0, ty1), 0.0)
-    stop = min(max(tx0, tx1), max(ty0, ty1), width - 1.0)
-    if start > stop:
+def _columns(first, second, width):  # type: ignore[no-untyped-def] # numba: pairs of floats, int -> ints
+    """Columns between both pairs of crossings: the first, and one past the last; none: (width, width)."""
+    start = max(min(first[0], first[1]), min(second[0], second[1]), 0.0)
+    stop = min(max(first[0], first[1]), max(second[0], second[1]), width - 1.0)
+    if not start <= stop:
         return width, width
-    first = int(np.ceil(start))
-    last = int(np.floor(stop))
-    return (first, last + 1) if first <= last else (width, width)
+    begin = int(np.ceil(start))
+    end = int(np.floor(stop)) + 1
+    return (begin, end) if begin < end else (width, width)
 
 
 @njit(cache=True, nogil=True)
-def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] # numba: fills place[4], wall[5]; returns how many are ahead
-    """Corners of the room ahead of the camera, left to right.
+def _paint(picture, view, ground, k, lines, room, texel, greys):  # type: ignore[no-untyped-def] # numba: see draw; room: see _fill_walls
+    """Fill a picture row by row: each tap by itself, then their mean."""
+    width = picture.shape[1]
+    for row in range(picture.shape[0]):
+        taps, level = view.taps[row], view.level[row]
+        texels = ground.texels[ground.first[k, level] :]
+        pitch = np.uint64(ground.pitch[k, level])
+        for tap in range(taps):
+            target = picture[row] if taps == 1 else greys[tap]
+            line = lines[row, tap]
+            begin, end = line.begin, line.end
+            if begin > 0 or end < width:
+                scale = view.focal * view.ahead[row, tap]
+                _fill_walls(target, begin, end, scale, room)
+            if view.inverse_drop[row, tap] < 0.0:
+                target[begin:end] = ground.sky_grey[k]
+            else:
+                _find_texels(texel[: end - begin], np.uint64(begin), line, pitch)
+                _read_texels(target[begin:end], texel, texels)
+        if taps > 1:
+            _average(picture[row], taps, greys)
+
+
+@njit(cache=True, nogil=True)
+def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # numba: uint32[columns], uint64, _LINE, uint64
+    """Find the texels that one tap hits from column `start` on; apart from `_read_texels` so that it runs in vectors."""
+    u = line.u + start * line.du
+    v = line.v + start * line.dv
+    du, dv = line.du, line.dv
+    for c in range(texel.size):
+        texel[c] = np.uint32((v >> _FRACTION) * pitch + (u >> _FRACTION))
+        u += du
+        v += dv
+
+
+@njit(cache=True, nogil=True)
+def _read_texels(target, texel, texels):  # type: ignore[no-untyped-def] # numba: uint8[columns], uint32[>= columns], flat uint8
+    for c in range(target.size):
+        target[c] = texels[texel[c]]
+
+
+@njit(cache=True, nogil=True)
+def _average(line, taps, greys):  # type: ignore[no-untyped-def] # numba: uint8[W], 2 or 4, uint8[MAX_TAPS, W]
+    """Round the mean of the first `taps` rows of `greys`."""
+    if taps == 2:
+        for c in range(line.size):
+            line[c] = np.uint8((np.uint16(greys[0, c]) + np.uint16(greys[1, c]) + np.uint16(1)) >> np.uint16(1))
+    else:
+        for c in range(line.size):
+            total = np.uint16(greys[0, c]) + np.uint16(greys[1, c]) + np.uint16(greys[2, c]) + np.uint16(greys[3, c])
+            line[c] = np.uint8((total + np.uint16(2)) >> np.uint16(2))
+
+
+@njit(cache=True, nogil=True)
+def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] # numba: fills place[4], wall[5]; returns how many
+    """Find the corners of the room ahead of the camera, left to right.
 
     `place` is the rightward over the forward part of the direction to each; `wall[n]` is the wall left of corner n,
     and `wall[count]` the one right of the last.
@@ -249,27 +259,18 @@ def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] 
 
 
 @njit(cache=True, nogil=True)
-def _fill_walls(line, start, stop, scale, place, wall, count, greys):  # type: ignore[no-untyped-def] # numba: see draw
-    """Paint walls on columns start to stop - 1; a corner at `place` stands `scale * place` columns right of the middle."""
-    middle = 0.5 * (line.shape[0] - 1)
-    at = start
-    for n in range(count):
-        if at >= stop:
-            return
-        border = min(max(middle + scale * place[n], -1.0), line.shape[0] + 1.0)
-        until = min(int(np.ceil(border)), stop)
-        if until > at:
-            line[at:until] = greys[wall[n]]
-            at = until
-    if at < stop:
-        line[at:stop] = greys[wall[count]]
-
-
-@njit(cache=True, nogil=True)
-def _wall_at(column, width, scale, place, wall, count, greys):  # type: ignore[no-untyped-def] # numba: see draw
-    """Grey of the wall at one column."""
-    right = (column - 0.5 * (width - 1)) / scale
-    n = 0
-    while n < count and place[n] < right:
-        n += 1
-    return greys[wall[n]]
+def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: uint8[W], ints, float, see _Room
+    """Paint walls on all columns but begin to end - 1; a corner stands `scale * place` columns right of the middle."""
+    place, wall, count, greys = room
+    width = line.size
+    at = 0
+    for n in range(count + 1):
+        until = width
+        if n < count:
+            until = min(max(int(np.ceil(min(0.5 * (width - 1) + scale * place[n], width))), at), width)
+        grey = greys[wall[n]]
+        for c in range(at, min(until, begin)):
+            line[c] = grey
+        for c in range(max(at, end), until):
+            line[c] = grey
+        at = until

@@ -20,80 +20,90 @@ _GRAVITY = 9.81
 
 
 @njit(cache=True, nogil=True)
-def wheel_speed(command, car):  # type: ignore[no-untyped-def] # numba infers: float, record of VEHICLE_DTYPE -> float
+def wheel_speed(command, car):  # type: ignore[no-untyped-def] # numba: float, record of VEHICLE_DTYPE -> float
     """Wheel surface speed in m/s for a commanded speed in m/s."""
-    return min(car.speed_gain * command + car.speed_offset, car.max_wheel_speed)
+    return min(max(car.speed_gain * command + car.speed_offset, -car.max_wheel_speed), car.max_wheel_speed)
 
 
 @njit(cache=True, nogil=True)
-def drive(state, car, steer, wheel, seconds):  # type: ignore[no-untyped-def] # numba infers: records and floats
-    """Advance one car by `seconds`, in place.
+def drive(state, car, steer, wheel, seconds):  # type: ignore[no-untyped-def] # numba: records and floats
+    """Advance one car by some seconds, in place.
 
     Args:
-        state: record with x, y, yaw, u, v, r, steering, steering_command.
+        state: record of STATE_DTYPE: x, y, yaw, u, v, r, steering, steering_command are read and written.
         car: record of VEHICLE_DTYPE.
         steer: commanded steering angle, rad, left positive.
         wheel: wheel surface speed, m/s.
+        seconds: how long; one decision step is STEP_SECONDS.
     """
     dt = seconds / SUBSTEPS
-    lf = car.front_axle
-    lr = car.rear_axle
-    b = car.half_track
-    front_load = car.friction * _GRAVITY * lr / (2.0 * (lf + lr))
-    rear_load = car.friction * _GRAVITY * lf / (2.0 * (lf + lr))
-    ex = car.slip_forward
-    ey = car.slip_sideways
     x, y, yaw, u, v, r = state.x, state.y, state.yaw, state.u, state.v, state.r
-    delta = state.steering
-    if car.steering_lag <= 0.0:
-        delta = steer
-        follow = 0.0
-    else:
-        delta += car.steering_jump * (steer - state.steering_command)
-        follow = min(dt / car.steering_lag, 1.0)
-    ca = math.cos(delta)
-    sa = math.sin(delta)
+    delta, follow = _turn_joint(state, car, steer, dt)
+    c = math.cos(delta)
+    s = math.sin(delta)
     for _ in range(SUBSTEPS):
         if follow > 0.0:
             delta += (steer - delta) * follow
-            ca = math.cos(delta)
-            sa = math.sin(delta)
-        force_x = 0.0
-        force_y = 0.0
-        torque = 0.0
-        vy_front = v + r * lf
-        vy_rear = v - r * lr
-        for side in (b, -b):
-            cx = u - r * side
-            slip = cx * ca + vy_front * sa - wheel
-            slide = -cx * sa + vy_front * ca
-            fx = -front_load * slip / (abs(slip) + ex)
-            fy = -front_load * slide / (abs(slide) + ey)
-            body_x = fx * ca - fy * sa
-            body_y = fx * sa + fy * ca
-            force_x += body_x
-            force_y += body_y
-            torque += lf * body_y - side * body_x
-            slip = cx - wheel
-            fx = -rear_load * slip / (abs(slip) + ex)
-            fy = -rear_load * vy_rear / (abs(vy_rear) + ey)
-            force_x += fx
-            force_y += fy
-            torque += -lr * fy - side * fx
+            c = math.cos(delta)
+            s = math.sin(delta)
+        force_x, force_y, torque = _forces(u, v, r, c, s, wheel, car)
         u1 = u + (force_x + r * v) * dt
         v1 = v + (force_y - r * u) * dt
         r1 = r + torque / car.yaw_inertia * dt
-        um = 0.5 * (u + u1)
-        vm = 0.5 * (v + v1)
-        rm = 0.5 * (r + r1)
-        middle = yaw + 0.5 * rm * dt
-        c = math.cos(middle)
-        s = math.sin(middle)
-        x += (um * c - vm * s) * dt
-        y += (um * s + vm * c) * dt
-        yaw += rm * dt
+        forward = 0.5 * (u + u1)
+        left = 0.5 * (v + v1)
+        turn = 0.5 * (r + r1)
+        middle = yaw + 0.5 * turn * dt
+        east = math.cos(middle)
+        north = math.sin(middle)
+        x += (forward * east - left * north) * dt
+        y += (forward * north + left * east) * dt
+        yaw += turn * dt
         u, v, r = u1, v1, r1
     state.x, state.y, state.u, state.v, state.r = x, y, u, v, r
     state.yaw = yaw - 2.0 * math.pi * math.floor((yaw + math.pi) / (2.0 * math.pi))
     state.steering = delta
     state.steering_command = steer
+
+
+@njit(cache=True, nogil=True)
+def _turn_joint(state, car, steer, dt):  # type: ignore[no-untyped-def] # numba: see drive
+    """Angle of the steering joint as the command arrives, and the share of its error that a substep removes."""
+    if car.steering_lag <= 0.0:
+        return steer, 0.0
+    return state.steering + car.steering_jump * (steer - state.steering_command), min(dt / car.steering_lag, 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _forces(u, v, r, c, s, wheel, car):  # type: ignore[no-untyped-def] # numba: floats, VEHICLE_DTYPE -> (1/mass) forward, left, torque
+    """Sum the tyre forces per mass; c and s are cosine and sine of the steering angle."""
+    lf, lr, b = car.front_axle, car.rear_axle, car.half_track
+    ex, ey = car.slip_forward, car.slip_sideways
+    front = car.friction * _GRAVITY * lr / (2.0 * (lf + lr))
+    rear = car.friction * _GRAVITY * lf / (2.0 * (lf + lr))
+    force_x = 0.0
+    force_y = 0.0
+    torque = 0.0
+    sideways_front = v + r * lf
+    sideways_rear = v - r * lr
+    for side in (b, -b):
+        forward = u - r * side
+        fx = _grip(forward * c + sideways_front * s - wheel, front, ex)
+        fy = _grip(-forward * s + sideways_front * c, front, ey)
+        body_x = fx * c - fy * s
+        body_y = fx * s + fy * c
+        force_x += body_x
+        force_y += body_y
+        torque += lf * body_y - side * body_x
+        fx = _grip(forward - wheel, rear, ex)
+        fy = _grip(sideways_rear, rear, ey)
+        force_x += fx
+        force_y += fy
+        torque += -lr * fy - side * fx
+    return force_x, force_y, torque
+
+
+@njit(cache=True, nogil=True)
+def _grip(slip, most, half):  # type: ignore[no-untyped-def] # numba: m/s, m/s2, m/s -> m/s2
+    """Force per mass against a slip: `most` at its limit, half of that at a slip of `half`."""
+    return -most * slip / (abs(slip) + half)

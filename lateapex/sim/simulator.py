@@ -18,9 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 from lateapex.errors import ConfigError
 from lateapex.sim.camera import draw, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
-from lateapex.sim.geometry import locate, track_tables
+from lateapex.sim.geometry import locate
 from lateapex.sim.ground import paint_grounds
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
+from lateapex.sim.tables import track_tables
 from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle

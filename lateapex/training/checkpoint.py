@@ -7,7 +7,7 @@ stopped at any moment goes on from a whole state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -25,9 +25,8 @@ from lateapex.storage import Storage
 
 STATE: Final = "model/training_state.pt"
 NAMES: Final = "model/deepracer_checkpoints.json"
-KEPT: Final = 4
-"""Newest versions that stay beside the best."""
 
+_PARTS: Final = {"progress", "weights", "algorithm", "collector"}
 _DTYPES: Final = {"cars": STATE_DTYPE, "episodes": EPISODE_DTYPE, "rows": STEP_DTYPE}
 
 
@@ -37,14 +36,17 @@ def version_name(update: int, steps: int) -> str:
 
 
 def save_version(storage: Storage, name: str, model: bytes, best: CheckpointEntry, last: CheckpointEntry) -> None:
-    """Write a version, then the names of the best and the last, then drop what is old."""
+    """Write a version, then the names of the best and the last."""
     storage.write(f"model/{name}", model)
     storage.write(NAMES, write_checkpoints(best, last).encode())
-    versions = [item for item in storage.list("model/") if "_Step-" in item]
-    versions.sort(key=lambda item: int(item.removeprefix("model/").partition("_")[0]))
-    for old in versions[:-KEPT]:
-        if old not in (f"model/{best.name}", f"model/{last.name}"):
-            storage.delete(old)
+
+
+def drop_versions(storage: Storage, keep: Collection[str]) -> None:
+    """Delete all versions but these; the saved state must name none of the others."""
+    for item in storage.list("model/"):
+        name = item.removeprefix("model/")
+        if "_Step-" in name and name not in keep:
+            storage.delete(item)
 
 
 def load_version(storage: Storage, which: str) -> tuple[str, Policy]:
@@ -52,11 +54,11 @@ def load_version(storage: Storage, which: str) -> tuple[str, Policy]:
 
     Raises:
         RunError: the run has no model yet.
-        FormatError: the model's file is damaged.
+        FormatError: the model's file, or the one that names it, is damaged.
     """
     if not storage.exists(NAMES):
         raise RunError(f"{storage.url} has no model yet; train it further: lateapex train --resume {storage.url}")
-    best, last = read_checkpoints(storage.read(NAMES).decode(), NAMES)
+    best, last = read_checkpoints(storage.read(NAMES).decode(errors="replace"), f"{storage.url}/{NAMES}")
     name = (best if which == "best" else last).name
     return name, read_model(storage.read(f"model/{name}"), f"{storage.url}/model/{name}")
 
@@ -67,10 +69,16 @@ def save_state(storage: Storage, state: Mapping[str, Any]) -> None:
 
 
 def load_state(storage: Storage) -> dict[str, Any] | None:
-    """Return the trainer's memory, or None for a run that never came to save one."""
+    """Return the trainer's memory, or None for a run that never came to save one.
+
+    Raises:
+        FormatError: the file is damaged.
+    """
     if not storage.exists(STATE):
         return None
     content = unpack(storage.read(STATE), f"{storage.url}/{STATE}")
+    if missing := _PARTS - content.keys():
+        raise FormatError(f"{storage.url}/{STATE} is no saved state: it has no {min(missing)}")
     return {name: _with_arrays(item) for name, item in content.items() if name != "format"}
 
 
@@ -93,10 +101,10 @@ def _kind(array: NDArray[Any], key: str) -> str:
 
 def _with_arrays(value: Any) -> Any:
     if isinstance(value, dict) and value.keys() == {"array", "kind", "shape"}:
-        dtype = _DTYPES.get(value["kind"]) or np.dtype(value["kind"])
         try:
+            dtype = _DTYPES.get(value["kind"]) or np.dtype(value["kind"])
             return np.frombuffer(value["array"].numpy().tobytes(), dtype).reshape(value["shape"]).copy()
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise FormatError(f"{STATE} was written by another version of lateapex: {error}") from None
     if isinstance(value, dict):
         return {name: _with_arrays(item) for name, item in value.items()}

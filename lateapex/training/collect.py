@@ -28,7 +28,7 @@ class Rollout(NamedTuple):
     """`[T, N, ...]` what the actor keeps of each picture"""
     critic_stem: Tensor
     actions: Tensor
-    """`[T, N]`"""
+    """`[T, N]`, or `[T, N, D]` numbers as they were drawn"""
     log_probs: Tensor
     """`[T, N]` of the actions under the policy that took them"""
     values: NDArray[np.float32]
@@ -98,7 +98,7 @@ class LocalCollector:
         for t in range(budget.steps):
             decision = policy.decide(task.pictures, self._draws(), self.bf16)
             before = task.episodes["progress"].copy()
-            reward, over, cut = task.advance(decision.actions)
+            reward, over, cut = task.advance(decision.actions.numpy())
             # Progress is noted at the pose before the action: what this step drove shows in the next.
             way += float(np.maximum(task.episodes["progress"] - before, 0.0).sum()) / 100.0
             decisions.append(decision)
@@ -120,7 +120,7 @@ class LocalCollector:
         return Rollout(
             actor_stem=torch.stack([decision.actor_stem for decision in decisions]),
             critic_stem=torch.stack([decision.critic_stem for decision in decisions]),
-            actions=torch.from_numpy(np.stack([decision.actions for decision in decisions])),
+            actions=torch.stack([decision.actions for decision in decisions]),
             log_probs=torch.stack([decision.log_probs for decision in decisions]),
             values=values,
             next_values=following,
@@ -133,7 +133,7 @@ class LocalCollector:
 
     def _draws(self) -> NDArray[np.float64]:
         episodes = self.task.episodes
-        return uniforms(self.task.seed, self._everyone, episodes["episode"], ACTION, episodes["steps"])[:, 0].copy()
+        return uniforms(self.task.seed, self._everyone, episodes["episode"], ACTION, episodes["steps"])
 
     def snapshot(self) -> dict[str, Any]:
         """Cars, episodes, and the steps of episodes that have not ended."""

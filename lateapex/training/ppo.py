@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lateapex.config import Config
-from lateapex.models.policy import Policy, entropy
+from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
@@ -70,7 +70,7 @@ class PPO:
         returns = torch.from_numpy(advantages + rollout.values).flatten()
         advantage = torch.from_numpy((advantages - advantages.mean()) / (advantages.std() + 1e-8)).flatten()
         actor_stem, critic_stem = rollout.actor_stem.flatten(0, 1), rollout.critic_stem.flatten(0, 1)
-        actions, log_probs = rollout.actions.flatten(), rollout.log_probs.flatten()
+        actions, log_probs = rollout.actions.flatten(0, 1), rollout.log_probs.flatten()
         samples = len(actions)
         size = min(settings.batch_size, 1 << (samples.bit_length() - 1))
         shuffle = np.random.Generator(np.random.Philox(key=self.seed, counter=[SHUFFLE, self.updates, 0, 0]))
@@ -98,9 +98,10 @@ class PPO:
         """One gradient step on a minibatch."""
         settings = self.config
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            log_probs = self.policy.actor(actor_stem)
+            parameters = self.policy.actor(actor_stem)
             values = self.policy.critic(critic_stem)
-        change = log_probs.gather(1, actions.unsqueeze(1)).squeeze(1) - old
+        head = self.policy.actor.head
+        change = head.log_prob(parameters, actions) - old
         ratio = change.exp()
         policy_loss = -torch.minimum(
             ratio * advantage, ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip) * advantage
@@ -109,7 +110,7 @@ class PPO:
             value_loss = functional.huber_loss(values, returns)
         else:
             value_loss = functional.mse_loss(values, returns)
-        spread = entropy(log_probs).mean()
+        spread = head.entropy(parameters).mean()
         loss = policy_loss - settings.entropy_weight * spread + settings.value_weight * value_loss
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped

@@ -19,14 +19,14 @@ from pydantic import Field
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
 from lateapex.env.starts import RandomStarts
-from lateapex.errors import TrainingError
+from lateapex.errors import RunError, TrainingError
 from lateapex.formats.checkpoints import CheckpointEntry
 from lateapex.models.drive import drive, patience
-from lateapex.models.model_file import write_model
+from lateapex.models.model_file import in_short, write_model
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord, EvaluationRecord, Sink, UpdateRecord
 from lateapex.storage import Storage
-from lateapex.training.checkpoint import load_state, save_state, save_version, version_name
+from lateapex.training.checkpoint import drop_versions, load_state, save_state, save_version, version_name
 from lateapex.training.collect import Budget, Collector, Rollout
 from lateapex.training.ppo import PPO
 
@@ -148,20 +148,17 @@ class Trainer:
                 self.save()
                 saved_at = self._clock()
                 self.progress.train_seconds += saved_at - started
-        if self.progress.evaluated_at < self.progress.updates:
-            self._evaluate()
         self.save()
+        if self.progress.evaluated_at < self.progress.updates:
+            # It is no part of the saved state: a run that goes on does so as if nothing had ended it here.
+            self._evaluate()
+            self._save_model()
         return outcome
 
     def save(self) -> None:
         """Make everything so far durable: logs first, the model, the state last."""
         at = self.progress
-        at.sinks = {name: sink.state() for name, sink in self._sinks.items()}
-        name = version_name(at.updates, at.steps)
-        now = self._sim_time()
-        last = CheckpointEntry(name, None if math.isnan(at.score) else at.score, now)
-        best = CheckpointEntry(at.best_name, at.best_score, at.best_time) if at.best_name else last
-        save_version(self._storage, name, write_model(self.policy, *self._networks), best, last)
+        names = self._save_model()
         save_state(
             self._storage,
             {
@@ -171,18 +168,40 @@ class Trainer:
                 "collector": self.collector.snapshot(),
             },
         )
+        drop_versions(self._storage, names)
+
+    def _save_model(self) -> set[str]:
+        """Logs, then the model; returns the names of the best and the last version."""
+        at = self.progress
+        at.sinks = {name: sink.state() for name, sink in self._sinks.items()}
+        name = version_name(at.updates, at.steps)
+        last = CheckpointEntry(name, None if math.isnan(at.score) else at.score, self._sim_time())
+        best = CheckpointEntry(at.best_name, at.best_score, at.best_time) if at.best_name else last
+        save_version(self._storage, name, write_model(self.policy, *self._networks), best, last)
+        return {best.name, last.name}
 
     def resume(self) -> None:
-        """Go on from the run folder's saved state; without one, from the beginning."""
+        """Go on from the run folder's saved state; without one, from the beginning.
+
+        Raises:
+            FormatError: the state is damaged.
+            RunError: it is that of a run with other settings, actions or cars.
+        """
         state = load_state(self._storage)
         if state is None:
             for sink in self._sinks.values():
                 sink.restore({})
             return
-        self.progress = Progress(**state["progress"])
-        self.policy.load_state_dict(state["weights"])
-        self._algorithm.restore(state["algorithm"])
-        self.collector.restore(state["collector"])
+        try:
+            self.progress = Progress(**state["progress"])
+            self.policy.load_state_dict(state["weights"])
+            self._algorithm.restore(state["algorithm"])
+            self.collector.restore(state["collector"])
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"{self._storage.url}: the saved state does not fit run.toml and model/model_metadata.json: "
+                f"{in_short(error)}; put them back as they were when the run began"
+            ) from None
         for name, sink in self._sinks.items():
             sink.restore(self.progress.sinks.get(name, {}))
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lateapex.errors import MetadataError
-from lateapex.formats.model_metadata import Action, default_metadata, read_metadata, write_metadata
+from lateapex.formats.model_metadata import Action, Bounds, Range, default_metadata, read_metadata, write_metadata
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -52,7 +52,7 @@ REAL = {
     "v4.0_discrete14_lidar_config.json": (14, "4.0", "FRONT_FACING_CAMERA"),
     "v4_discrete15_camera.json": (15, "4", "FRONT_FACING_CAMERA"),
     "v4_sac_drfc_default.json": "training_algorithm is sac; this version trains clipped_ppo",
-    "v5_continuous_ppo_drfc_default.json": "action_space_type is continuous; this version trains discrete",
+    "v5_continuous_ppo_drfc_default.json": (0, "5", "FRONT_FACING_CAMERA"),
     "v5_discrete5_drfc_default.json": (5, "5", "FRONT_FACING_CAMERA"),
     "v5_sac_stereo.json": "training_algorithm is sac; this version trains clipped_ppo",
 }
@@ -216,3 +216,20 @@ def test_any_values_are_read_or_refused_in_one_line(changes):
     except MetadataError as error:
         message = str(error)
     assert len(message.splitlines()) <= 1
+
+
+def test_a_continuous_action_space_keeps_its_ranges_and_reads_back():
+    ranges = {"steering_angle": {"low": -30.0, "high": 20.0}, "speed": {"low": 0.5, "high": 2.0}}
+    metadata = read_metadata(described(action_space=ranges, action_space_type="continuous"), "m.json")
+    assert metadata.action_space == Bounds(Range(-30.0, 20.0), Range(0.5, 2.0))
+    assert metadata.actions == ()
+    assert read_metadata(write_metadata(metadata), "m.json").action_space == metadata.action_space
+
+
+def test_ranges_that_the_car_cannot_follow_are_noted_not_refused():
+    ranges = {"steering_angle": {"low": -45.0, "high": 45.0}, "speed": {"low": 0.5, "high": 9.0}}
+    metadata = read_metadata(described(action_space=ranges, action_space_type="continuous"), "m.json")
+    assert metadata.warnings == (
+        "steering_angle goes from -45 to 45 degrees; the wheels turn 30 degrees at most",
+        "speed goes from 0.5 to 9 m/s; the car drives inside 0.1 to 4 m/s",
+    )

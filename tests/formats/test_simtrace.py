@@ -97,6 +97,15 @@ def test_continuous_actions_are_read_with_their_steering_and_speed(shared_data, 
     assert (steps["steering_angle"][0], steps["speed"][0]) == (float(line[5]), float(line[6]))
 
 
+def test_a_continuous_action_is_written_as_steering_and_speed_in_brackets():
+    made = episode(length=2)
+    made.steps["action"], made.steps["steering_angle"], made.steps["speed"] = -1, -24.5, 1.25
+    fields = write_rows(0, made).splitlines()[1].split(",")
+    assert fields[5:8] == ["-24.5", "1.25", "[-24.5 1.25]"]
+    assert ",-24.50,1.25,[-24.5 1.25]," in write_log_lines(0, made)
+    assert read_simtrace(write_simtrace([(0, made)]), "t.csv")[0].steps["action"].tolist() == [-1, -1]
+
+
 def test_columns_of_later_generations_are_nan_in_older_files(shared_data):
     path = shared_data / "logs/legacy-2020/sim-trace/training/training-simtrace/0-iteration.csv"
     episodes = read_simtrace(path.read_text(), path.name)

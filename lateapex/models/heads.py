@@ -1,0 +1,97 @@
+"""What a policy's last layer says, and how actions come from it.
+
+A head turns features into the parameters of a distribution over actions; sampling takes its randomness from outside,
+so that it belongs to a car and a step and not to the order of calls.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+_LOG_STD_RANGE: Final = (-20.0, 3.0)  # as in the original
+
+
+class CategoricalHead(nn.Module):
+    """One of a list of actions; parameters are log-probabilities `[B, A]`, actions int64 `[B]`."""
+
+    def __init__(self, features: int, actions: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, actions)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, F]` -> float32 `[B, A]`."""
+        return torch.log_softmax(self.linear(features).float(), dim=1)
+
+    @staticmethod
+    def sample(parameters: Tensor, draws: Tensor) -> Tensor:
+        """Actions that uniform draws `[B, >= 1]` choose."""
+        ladder = parameters.exp().double().cumsum(dim=1)
+        target = draws[:, :1] * ladder[:, -1:]
+        return (ladder <= target).sum(dim=1).clamp(max=parameters.shape[1] - 1)
+
+    @staticmethod
+    def mode(parameters: Tensor) -> Tensor:
+        """The most probable action."""
+        return parameters.argmax(dim=1)
+
+    @staticmethod
+    def log_prob(parameters: Tensor, actions: Tensor) -> Tensor:
+        """Log-probability of each action, `[B]`."""
+        return parameters.gather(1, actions.unsqueeze(1)).squeeze(1)
+
+    @staticmethod
+    def entropy(parameters: Tensor) -> Tensor:
+        """Entropy in nats, `[B]`."""
+        return -(parameters.exp() * parameters).sum(dim=1)
+
+
+class GaussianHead(nn.Module):
+    """D independent normal numbers; parameters are means and log deviations `[B, 2 D]`, actions float32 `[B, D]`.
+
+    The means come from the features, the deviations do not, as in the original: they start at 1 and are learned.
+    Actions are not clipped here; the car's side does that, and learning sees what was drawn.
+    """
+
+    def __init__(self, features: int, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, size)
+        self.log_std = nn.Parameter(torch.zeros(size))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, F]` -> float32 `[B, 2 D]`."""
+        mean = self.linear(features).float()
+        return torch.cat([mean, self.log_std.clamp(*_LOG_STD_RANGE).expand_as(mean)], dim=1)
+
+    @staticmethod
+    def sample(parameters: Tensor, draws: Tensor) -> Tensor:
+        """Actions from uniform draws `[B, 4]`, by the transform of Box and Muller (1958): two draws for two numbers."""
+        mean, log_std = parameters.chunk(2, dim=1)
+        radius = (-2.0 * torch.log1p(-draws[:, 0::2])).sqrt()
+        angle = 2.0 * math.pi * draws[:, 1::2]
+        normal = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=2).flatten(1)
+        return mean + log_std.exp() * normal[:, : mean.shape[1]].float()
+
+    @staticmethod
+    def mode(parameters: Tensor) -> Tensor:
+        """The means."""
+        return parameters.chunk(2, dim=1)[0]
+
+    @staticmethod
+    def log_prob(parameters: Tensor, actions: Tensor) -> Tensor:
+        """Log-density of each action, `[B]`."""
+        mean, log_std = parameters.chunk(2, dim=1)
+        away = (actions - mean) / log_std.exp()
+        return (-0.5 * away**2 - log_std - 0.5 * math.log(2.0 * math.pi)).sum(dim=1)
+
+    @staticmethod
+    def entropy(parameters: Tensor) -> Tensor:
+        """Entropy in nats, `[B]`."""
+        log_std = parameters.chunk(2, dim=1)[1]
+        return (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(dim=1)
+
+
+Head = CategoricalHead | GaussianHead

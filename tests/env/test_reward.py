@@ -1,0 +1,542 @@
+"""What a reward function is called with, and what becomes of what it returns or raises."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_tasks import STRAIGHT_ON, at, drive_on, metadata_of, small_task, watched_reward
+from numpy.typing import NDArray
+
+from lateapex.env.reward import RewardFunction, load_reward, reward_names
+from lateapex.errors import RewardError
+from lateapex.world.track import load_track
+
+OVAL = load_track("oval")
+
+
+def called(text: str, cars: int = 1, *, needed: list[bool] | None = None, batched: bool = True) -> NDArray[np.float64]:
+    """Rewards of one call of a reward file with parameters of step 31, episode 2."""
+    return call(RewardFunction(text, "my.py", batched=batched), cars, needed)
+
+
+def call(reward: RewardFunction, cars: int = 1, needed: list[bool] | None = None) -> NDArray[np.float64]:
+    params = {"steps": np.full(cars, 31.0), "heading": np.arange(cars) / 8, "all_wheels_on_track": np.ones(cars, bool)}
+    paid = np.array(needed if needed is not None else [True] * cars)
+    return reward(params, {"waypoints": [[(0.0, 0.0), (1.0, 0.0)]] * cars}, paid, np.full(cars, 2))
+
+
+def returning(expression: str) -> str:
+    return f"import math, numpy as np\ndef reward_function(params):\n    return {expression}\n"
+
+
+# ------------------------------------------------------------------------------------------ parameters
+
+
+def params_of_one_step(x: float, y: float, yaw: float, track: Any = OVAL, **settings: Any) -> dict[str, Any]:
+    """What the reward is called with when the car stands at a pose on its second step."""
+    reward, calls = watched_reward()
+    task = small_task(track, 1, reward=reward, **settings)
+    task.begin(np.array([0]), at(0.0))
+    task.advance([STRAIGHT_ON if "metadata" not in settings else 0])
+    task.simulator.place(np.array([0]), x, y, yaw)
+    task.advance([STRAIGHT_ON if "metadata" not in settings else 0])
+    assert len(calls) == 1
+    return calls[0]
+
+
+KINDS = {
+    "all_wheels_on_track": bool,
+    "x": float,
+    "y": float,
+    "heading": float,
+    "distance_from_center": float,
+    "projection_distance": float,
+    "progress": float,
+    "steps": float,
+    "speed": float,
+    "steering_angle": float,
+    "track_width": float,
+    "track_length": float,
+    "waypoints": list,
+    "closest_waypoints": list,
+    "is_left_of_center": bool,
+    "is_reversed": bool,
+    "is_offtrack": bool,
+    "is_crashed": bool,
+    "closest_objects": list,
+    "objects_location": list,
+    "objects_left_of_center": list,
+    "object_in_camera": bool,
+    "objects_speed": list,
+    "objects_heading": list,
+    "objects_distance_from_center": list,
+    "objects_distance": list,
+    "sim_time": float,
+}
+
+
+def test_every_parameter_is_there_with_its_type_and_no_other() -> None:
+    params = params_of_one_step(1.0, 0.2, 0.1)
+    assert {name: type(value) for name, value in params.items()} == KINDS
+    assert {type(value) for value in params["closest_waypoints"]} == {int}
+    assert {(type(point), len(point)) for point in params["waypoints"]} == {(tuple, 2)}
+    assert {type(number) for point in params["waypoints"] for number in point} == {float}
+
+
+def test_parameters_of_a_known_pose_worked_by_hand() -> None:
+    # The oval starts at (0, 0) to the east; its first straight is 2.1 m long and 0.8 m wide.
+    params = params_of_one_step(1.0, 0.2, 0.1)
+    front_x, front_y = 1.0 + 0.14 * math.cos(0.1), 0.2 + 0.14 * math.sin(0.1)
+    numbers = {name: value for name, value in params.items() if type(value) is float}
+    assert numbers == pytest.approx(
+        {
+            "x": front_x,
+            "y": front_y,
+            "heading": 5.72957795,
+            "distance_from_center": front_y,
+            "projection_distance": front_x,
+            "progress": 100 * front_x / OVAL.length,
+            "steps": 2.0,
+            "speed": 1.0,
+            "steering_angle": 0.0,
+            "track_width": 0.8,
+            "track_length": OVAL.length,
+            "sim_time": 1 / 15,
+        },
+        abs=1e-6,
+    )
+    assert {name for name, value in params.items() if value is True} == {"all_wheels_on_track", "is_left_of_center"}
+    before, after = params["closest_waypoints"]
+    assert after == before + 1
+    assert params["waypoints"][before][0] <= front_x < params["waypoints"][after][0]
+    assert params["waypoints"] == OVAL.waypoints
+    assert params["waypoints"][0] == params["waypoints"][-1]
+
+
+def test_a_time_trial_has_no_objects() -> None:
+    params = params_of_one_step(1.0, 0.2, 0.1)
+    assert params["closest_objects"] == [0, 0]
+    assert [params[name] for name in KINDS if name.startswith("objects_")] == [[]] * 6
+    assert not params["object_in_camera"]
+
+
+@pytest.mark.parametrize(
+    ("y", "yaw", "wheels_on_track", "off_track", "left"),
+    [
+        (0.0, 0.0, True, False, False),  # exactly on the line is not left of it
+        (-0.05, 0.0, True, False, False),
+        (0.05, math.pi, True, False, True),  # the side is that of the track's direction, not of the car's
+        # half a width of 0.4 less the rear wheels' 0.0811 is 0.3189
+        (0.318, 0.0, True, False, True),
+        (0.320, 0.0, False, False, True),
+        # plus the front wheels' 0.0796 is 0.4796, plus the rear wheels' 0.4811
+        (-0.4805, 0.0, False, False, False),
+        (-0.4820, 0.0, False, True, False),
+    ],
+)
+def test_wheels_and_side(y: float, yaw: float, wheels_on_track: bool, off_track: bool, left: bool) -> None:
+    params = params_of_one_step(1.0, y, yaw)
+    found = (params["all_wheels_on_track"], params["is_offtrack"], params["is_left_of_center"])
+    assert found == (wheels_on_track, off_track, left)
+
+
+def test_is_reversed_is_the_configured_direction_and_left_is_the_drivers() -> None:
+    driven_back = params_of_one_step(-1.0, 0.2, math.pi, OVAL.reverse())
+    assert driven_back["is_reversed"]
+    assert not driven_back["is_left_of_center"]
+    assert driven_back["projection_distance"] == pytest.approx(1.14)
+    assert not params_of_one_step(1.0, 0.2, math.pi)["is_reversed"]
+
+
+def test_speed_and_steering_are_those_of_the_table_even_beyond_what_the_car_does() -> None:
+    params = params_of_one_step(1.0, 0.0, 0.0, metadata=metadata_of((45.0, 6.0), (0.0, 1.0)))
+    assert (params["steering_angle"], params["speed"]) == (45.0, 6.0)
+
+
+def test_parameters_belong_to_the_pose_before_the_action_and_to_the_new_action() -> None:
+    reward, calls = watched_reward("params['x']")
+    task = small_task("oval", 1, reward=reward)
+    task.begin(np.array([0]), at(0.0))
+    task.advance([0])
+    for step, x in enumerate((-1.0, 0.5, 1.5)):
+        task.simulator.place(np.array([0]), x, 0.0, 0.0)
+        rewards, _, _ = task.advance([2 * step])
+        assert rewards.tolist() == [calls[-1]["x"]] == [x + 0.14]
+        assert calls[-1]["steering_angle"] == [-30.0, -15.0, 0.0][step]
+        assert calls[-1]["sim_time"] == pytest.approx((step + 1) / 15)
+        assert task.simulator.cars["front_x"][0] > x + 0.14
+
+
+def test_the_first_call_sees_step_2_and_a_finished_episode_had_one_call_less_than_steps() -> None:
+    reward, calls = watched_reward()
+    task = small_task("oval", 1, reward=reward)
+    task.begin(np.array([0]), at(0.3, 0.2))
+    lengths: list[int] = []
+
+    def note(result: Any) -> None:
+        if result[1].any():
+            lengths.append(int(task.rows["steps"][0]))
+
+    drive_on(task, 150, lambda t: [STRAIGHT_ON], note)
+    assert len(lengths) >= 3
+    expected = [float(step) for length in lengths for step in range(2, length + 1)]
+    assert [params["steps"] for params in calls][: len(expected)] == expected
+
+
+def test_the_last_step_of_an_episode_is_paid_too() -> None:
+    reward, calls = watched_reward("-7 if params['is_offtrack'] else 1")
+    task = small_task("oval", 1, reward=reward)
+    task.begin(np.array([0]), at(0.0))
+    task.advance([STRAIGHT_ON])
+    task.simulator.place(np.array([0]), 0.0, 1.3, 0.0)
+    rewards, terminated, _ = task.advance([STRAIGHT_ON])
+    assert (rewards[0], bool(terminated[0])) == (-7, True)
+    assert not calls[-1]["all_wheels_on_track"]
+
+
+# ------------------------------------------------------------------------------------------ what it returns
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("1", 1.0),
+        ("-0.25", -0.25),
+        ("True", 1.0),
+        ("np.float32(0.5)", 0.5),
+        ("np.float64(0.1)", 0.1),
+        ("np.int64(-3)", -3.0),
+        ("np.array(2.5)", 2.5),
+        ("np.bool_(False)", 0.0),
+        ("1e5", 1e5),
+        ("-100000", -1e5),
+    ],
+)
+def test_numbers_of_any_kind_are_rewards(expression: str, value: float) -> None:
+    assert called(returning(expression)).tolist() == [value]
+
+
+@pytest.mark.parametrize(
+    ("expression", "shown"),
+    [
+        ("None", "None"),
+        ("math.nan", "nan"),
+        ("math.inf", "inf"),
+        ("-np.inf", "-inf"),
+        ("np.float32('nan')", "np.float32(nan)"),
+        ("2e5", "200000.0"),
+        ("-100001", "-100001"),
+        ("10 ** 400", "1000000"),
+        ("'1.0'", "'1.0'"),
+        ("b'1'", "b'1'"),
+        ("[1.0]", "[1.0]"),
+        ("1j", "1j"),
+        ("params", "{"),
+        ("np.zeros((40, 40))", "array("),
+    ],
+)
+def test_what_is_no_reward_is_refused_on_one_line(expression: str, shown: str) -> None:
+    with pytest.raises(RewardError) as caught:
+        called("\n\n" + returning(expression))
+    message = str(caught.value)
+    assert message.startswith(f"my.py:4: reward_function returned {shown}")
+    assert "at step 31 of episode 2; a finite number from -1e5 to 1e5 is needed on every path." in message
+    assert "params: steps: 31, heading: 0, all_wheels_on_track: True, waypoints: 2 points" in message
+    assert "\n" not in message
+    assert len(message) < 500
+
+
+# ------------------------------------------------------------------------------------------ what it raises
+
+
+def failure(body: str, before: str = "") -> str:
+    with pytest.raises(RewardError) as caught:
+        called(f"{before}\ndef reward_function(params):\n    {body}\n    return 1.0\n")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "params: steps: 31, heading: 0" in message
+    return message
+
+
+def test_an_exception_is_told_with_line_step_episode_and_parameters() -> None:
+    assert failure("1 / 0").startswith("my.py:3: ZeroDivisionError division by zero, at step 31 of episode 2. params: ")
+
+
+def test_a_parameter_that_does_not_exist_is_told_with_the_nearest() -> None:
+    message = failure("params['headin']")
+    assert (
+        "my.py:3: KeyError 'headin', at step 31 of episode 2. params has no 'headin'; did you mean 'heading'?."
+        in message
+    )
+
+
+@pytest.mark.parametrize("key", ["7", "'heading'", "(1, 2)", "None"])
+def test_a_key_that_the_racers_own_table_lacks_is_not_blamed_on_params(key: str) -> None:
+    assert "params has" not in failure(f"{{'a': 1}}[{key}]")
+
+
+def test_the_line_is_the_innermost_of_the_racers_own() -> None:
+    before = "import math\ndef root(x):\n    return math.sqrt(x)\n"
+    assert failure("root(-1)", before).startswith("my.py:3: ValueError")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("raise SystemExit(3)", "SystemExit 3"),
+        ("exit('enough')", "SystemExit enough"),
+        ("reward_function(params)", "RecursionError maximum recursion depth exceeded"),
+        ("raise ValueError('two\\nlines')", "ValueError two lines,"),
+        ("raise KeyError", "KeyError, at step"),
+        ("assert params['heading'] > 0", "AssertionError, at step"),
+    ],
+)
+def test_whatever_is_raised_is_told_on_one_line(body: str, told: str) -> None:
+    assert told in failure(body)
+
+
+def test_parameters_that_the_function_spoilt_do_not_spoil_the_message() -> None:
+    spoil = "params['mine'] = np.zeros((9, 9)); params['waypoints'] = 3; "
+    spoil += "params['heading'] = 0.0; params['long'] = 'x' * 999"
+    assert len(failure(f"{spoil}; 1 / 0", "import numpy as np")) < 500
+
+
+def test_a_function_of_no_parameter_is_told() -> None:
+    with pytest.raises(
+        RewardError, match=r"^my\.py: TypeError .*takes 0 positional arguments but 1 was given, at step 31"
+    ):
+        called("def reward_function():\n    return 1.0\n")
+
+
+def test_the_error_of_any_car_ends_the_step() -> None:
+    with pytest.raises(RewardError, match=r"heading: 0\.375"):
+        called("def reward_function(params):\n    return 1 / (params['heading'] - 0.375)\n", 5)
+
+
+# ------------------------------------------------------------------------------------------ loading
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "x = 1\ndef reward_function(params)\n    return 1\n",
+            r"^my\.py:2: expected ':': 'def reward_function\(params\)'; ",
+        ),
+        ("def reward_function(params):\nreturn 1\n", r"^my\.py:2: expected an indented block"),
+        ("print 'hello'\n", r"^my\.py:1: Missing parentheses in call to 'print'"),
+        ("x = 1\0\n", r"^my\.py(:1)?: source code string cannot contain null bytes"),
+        ("x = " + "-" * 100_000 + "1", r"^my\.py: .*; a Python file is needed$"),
+        ("", r"^my\.py has no reward_function\(params\); it defines no function$"),
+        (
+            "def reward(params):\n    return 1\n",
+            r"^my\.py has no reward_function\(params\); it defines reward$",
+        ),
+        ("reward_function = 3\n", r"^my\.py has no reward_function\(params\); it defines no function$"),
+        (
+            "\nimport no_such_module\n",
+            r"^my\.py:2: ModuleNotFoundError No module named 'no_such_module', when the file",
+        ),
+        ("def f():\n    1 / 0\nf()\n", r"^my\.py:2: ZeroDivisionError division by zero, when the file was loaded$"),
+        ("raise SystemExit\n", r"^my\.py:1: SystemExit, when the file was loaded$"),
+        ("raise ValueError('two\\nlines')\n", r"^my\.py:1: ValueError two lines, when the file was loaded$"),
+    ],
+)
+def test_a_file_that_cannot_be_loaded_is_told_on_one_line(text: str, message: str) -> None:
+    with pytest.raises(RewardError, match=message) as caught:
+        RewardFunction(text, "my.py")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_file_may_define_dataclasses_and_look_at_its_own_name() -> None:
+    text = """
+from __future__ import annotations
+from dataclasses import dataclass
+
+@dataclass
+class Weights:
+    pace: float = 0.5
+
+WEIGHTS = Weights()
+
+def reward_function(params):
+    return WEIGHTS.pace if __name__ == "reward_function" else 0.0
+"""
+    assert called(text, 3).tolist() == [0.5, 0.5, 0.5]
+
+
+def test_a_file_is_read_from_its_path(tmp_path: Path) -> None:
+    path = tmp_path / "my.py"
+    path.write_bytes(b"def reward_function(params):\r\n    return 0.75 # \xc3\xa4\r\n")
+    reward = load_reward(path)
+    assert call(reward).tolist() == [0.75]
+    assert reward.source == str(path)
+    assert reward.text == "def reward_function(params):\n    return 0.75 # ä\n"
+
+
+def test_the_byte_order_mark_of_some_editors_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "my.py"
+    path.write_bytes(b"\xef\xbb\xbf" + returning("2.0").encode())
+    assert call(load_reward(path)).tolist() == [2.0]
+
+
+def test_a_shipped_reward_is_loaded_by_its_name() -> None:
+    assert "centre_line" in reward_names()
+    assert "def reward_function(params):" in load_reward("centre_line").text
+
+
+@pytest.mark.parametrize(
+    ("make", "word", "message"),
+    [
+        (None, "centre_lin", r"no reward file is at centre_lin; did you mean 'centre_line'\?; give the path"),
+        (
+            None,
+            "{}/absent.py",
+            r"no reward file is at .*/absent\.py; give the path of a Python file, or one of: .*centre_line",
+        ),
+        ("folder", "{}/my.py", r"^cannot read .*/my\.py: .*[Ii]s a directory.*; a Python file in UTF-8 is needed$"),
+        (
+            b"# \xe4\n",
+            "{}/my.py",
+            r"^cannot read .*/my\.py: .*can't decode byte 0xe4.*; a Python file in UTF-8 is needed$",
+        ),
+        (None, "my\0.py", r"^cannot read my.*\.py: embedded null byte; a Python file in UTF-8 is needed$"),
+        (b"", "{}/my.py/more.py", r"^cannot read .*/more\.py: .*Not a directory.*; a Python file in UTF-8 is needed$"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, make: bytes | str | None, word: str, message: str) -> None:
+    path = tmp_path / "my.py"
+    if isinstance(make, bytes):
+        path.write_bytes(make)
+    elif make:
+        path.mkdir()
+    with pytest.raises(RewardError, match=message):
+        load_reward(word.format(tmp_path))
+
+
+# ------------------------------------------------------------------------------------------ many cars
+
+COUNTING = """
+calls = 0
+first = []
+
+def reward_function(params):
+    global calls
+    calls += 1
+    first.append(params["heading"])
+    return calls + first[0]
+"""
+
+
+def test_what_the_module_remembers_belongs_to_one_car() -> None:
+    reward = RewardFunction(COUNTING, "my.py")
+    assert call(reward, 3).tolist() == [1, 1.125, 1.25]
+    assert call(reward, 3, [True, False, True]).tolist() == [2, 0, 2.25]
+    assert call(reward, 3).tolist() == [3, 2.125, 3.25]
+    assert call(RewardFunction(COUNTING, "my.py"), 3).tolist() == [1, 1.125, 1.25]
+
+
+def test_a_car_that_is_not_paid_gets_nothing_and_no_call() -> None:
+    assert called(
+        "def reward_function(params):\n    return 1 / params['heading']\n", 3, needed=[False, True, True]
+    ).tolist() == [
+        0,
+        8,
+        4,
+    ]
+
+
+SPOILING = """
+import numpy as np
+
+def reward_function(params):
+    seen = len(params["waypoints"]) + params["track_length"] + params["closest_waypoints"][0] + params["x"]
+    params["waypoints"].clear()
+    params["closest_waypoints"][0] = 10_000
+    params["objects_location"].append((1, 2))
+    params.clear()
+    return seen
+"""
+
+SPOILING_BATCH = """
+import numpy as np
+
+def reward_function(params):
+    return 0.0
+
+def reward_batch(params):
+    points = np.array([len(waypoints) for waypoints in params["waypoints"]])
+    seen = points + params["track_length"] + params["closest_waypoints"][:, 0] + params["x"] + params["is_reversed"]
+    for waypoints in params["waypoints"]:
+        waypoints.clear()
+    for values in params.values():
+        if isinstance(values, np.ndarray):
+            values[:] = 77
+    return seen
+"""
+
+
+@pytest.mark.parametrize("text", [SPOILING, SPOILING_BATCH])
+def test_what_a_reward_does_to_its_parameters_reaches_nobody(text: str) -> None:
+    kind = RewardFunction(text, "spoiling.py")
+    honest, _ = watched_reward(
+        "len(params['waypoints']) + params['track_length'] + params['closest_waypoints'][0] + params['x']"
+    )
+    outcomes = []
+    for reward in (kind, honest):
+        task = small_task(["oval", "kidney"], 4, reward=reward)
+        task.begin(np.arange(4), at([0.0, 0.1, 0.2, 0.3]))
+        results = [task.advance([5, 6, 5, 6])[0] for _ in range(5)]
+        outcomes.append((np.array(results), task.rows["progress"].copy(), task.episodes.copy()))
+    for spoilt, kept in zip(*outcomes, strict=True):
+        np.testing.assert_array_equal(spoilt, kept)
+
+
+BATCH = """
+def reward_function(params):
+    return params["heading"]
+
+def reward_batch(params):
+    return {}
+"""
+
+
+def test_reward_batch_is_used_where_it_is_there_and_wanted() -> None:
+    text = BATCH.format("params['heading'] + 100")
+    assert called(text, 3).tolist() == [100, 100.125, 100.25]
+    assert called(text, 3, needed=[True, False, True]).tolist() == [100, 0, 100.25]
+    assert called(text, 3, batched=False).tolist() == [0, 0.125, 0.25]
+
+
+def test_reward_batch_is_not_judged_for_cars_that_are_not_paid() -> None:
+    text = "import numpy as np\n" + BATCH.format("np.where(params['heading'] > 0, 1.0, np.nan)")
+    assert called(text, 3, needed=[False, True, True]).tolist() == [0, 1, 1]
+    assert called("def reward_function(p): pass\ndef reward_batch(p): 1 / 0", 2, needed=[False, False]).tolist() == [
+        0,
+        0,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("1.0", r"^my\.py: reward_batch returned shape \(\)"),
+        ("None", r"^my\.py: reward_batch returned shape \(\)"),
+        ("params['heading'][:2]", r"^my\.py: reward_batch returned shape \(2,\)"),
+        ("[1.0, 2.0, float('nan')]", r"values \[1\.0, 2\.0, nan\]; 3 finite numbers from -1e5 to 1e5 are needed$"),
+        ("[1.0, 2e5, 3.0]", r"3 finite numbers from -1e5 to 1e5 are needed$"),
+        ("'text'", r"^my\.py: ValueError could not convert string to float: 'text', in reward_batch$"),
+        ("params['no_such']", r"^my\.py:6: KeyError 'no_such', in reward_batch$"),
+        ("exit(1)", r"^my\.py:6: SystemExit 1, in reward_batch$"),
+    ],
+)
+def test_a_reward_batch_that_fails_is_told(expression: str, message: str) -> None:
+    with pytest.raises(RewardError, match=message) as caught:
+        called(BATCH.format(expression), 3)
+    assert re.search(r"\n", str(caught.value)) is None
