@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -94,17 +93,15 @@ class LineFollower:
         return int(costs.argmin())
 
 
-def drive_on(
-    task: RacingTask, steps: int, choose: Callable[[int], Any], visit: Callable[[Any], None] | None = None
-) -> list[Any]:
-    """Advance by the actions that `choose` gives for each step; restart what ended. Returns what `advance` did."""
-    results = []
-    for t in range(steps):
-        result = task.advance(choose(t))
-        results.append((*result, task.rows.copy(), task.pictures.copy()))
-        if visit is not None:
-            visit(result)
-        done = np.flatnonzero(result[1] | result[2])
-        if len(done):
-            task.begin(done)
-    return results
+def drive_on(task: RacingTask, actions: Any) -> list[tuple[Any, ...]]:
+    """Take these actions, `[T, N]`, and begin anew what ended.
+
+    Returns:
+        For each step: reward, terminated, truncated, the rows and the pictures.
+    """
+    steps = []
+    for row in actions:
+        result = task.advance(row)
+        steps.append((*result, task.rows.copy(), task.pictures.copy()))
+        task.begin(np.flatnonzero(result[1] | result[2]))
+    return steps

@@ -112,7 +112,6 @@ class RacingTask:
         turned -= 2.0 * np.pi * np.floor((turned + np.pi) / (2.0 * np.pi))
         self.simulator.place(cars, x - aside * np.sin(yaw), y + aside * np.cos(yaw), turned)
         begin(self.episodes, cars, poses.fraction % 1.0)
-        self.episodes["x"][cars], self.episodes["y"][cars] = state["x"][cars], state["y"][cars]
         self.simulator.render_some(cars, self.pictures)
 
     def advance(self, actions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:

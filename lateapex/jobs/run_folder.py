@@ -110,9 +110,13 @@ def open_run(url: str) -> Storage:
 
 
 def read_settings(storage: Storage) -> dict[str, Any]:
-    """The resolved settings of a run, without the notes on versions and machine."""
-    values = read_toml(_text(storage, SETTINGS), f"{storage.url}/{SETTINGS}")
-    return {key: value for key, value in values.items() if key not in _NOTES}
+    """The resolved settings of a run, without the notes on versions and machine.
+
+    Raises:
+        ConfigError: the file is no TOML.
+        RunError: it is cut off.
+    """
+    return {key: value for key, value in _read_toml(storage).items() if key not in _NOTES}
 
 
 def read_track(storage: Storage) -> Track:
@@ -121,8 +125,7 @@ def read_track(storage: Storage) -> Track:
     Raises:
         RunError: its file is missing or damaged.
     """
-    name = read_toml(_text(storage, SETTINGS), f"{storage.url}/{SETTINGS}").get("track_name", "track")
-    data = storage.read(TRACK)
+    name, data = _read_toml(storage)["track_name"], storage.read(TRACK)
     try:
         route = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
     except Exception as error:  # a damaged header makes NumPy raise whatever its parser meets
@@ -148,6 +151,15 @@ def run_reward(storage: Storage) -> RewardFunction:
 def run_hyperparameters(storage: Storage) -> Hyperparameters:
     """What a run says of itself in the original's words."""
     return read_hyperparameters(_text(storage, HYPERPARAMETERS), f"{storage.url}/{HYPERPARAMETERS}")
+
+
+def _read_toml(storage: Storage) -> dict[str, Any]:
+    values = read_toml(_text(storage, SETTINGS), f"{storage.url}/{SETTINGS}")
+    if missing := [name for name in _NOTES if name not in values]:
+        raise RunError(
+            f"{storage.url}/{SETTINGS} is not whole: it has no {missing[0]}; bring the file back or start a new run"
+        )
+    return values
 
 
 def _text(storage: Storage, name: str) -> str:

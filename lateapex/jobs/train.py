@@ -151,7 +151,7 @@ def resume(url: str, changes: Mapping[str, Any] | None = None, observe: Observe 
     """
     storage = open_run(url)
     values = _merge(read_settings(storage), _without_none(changes or {}))
-    config = parse(TrainConfig, values, f"{url}/run.toml")
+    config = _resolved(parse(TrainConfig, values, f"{url}/run.toml"))
     track, metadata, reward = read_track(storage), run_metadata(storage), run_reward(storage)
     drop_unfinished(storage)
     return _run(config, storage, track, metadata, reward, resume=True, observe=observe)

@@ -43,8 +43,11 @@ def drive(driver: Driver, task: RacingTask, poses: StartPoses, watch: Watcher | 
                 if car not in found:
                     watch(int(car), task.pictures[car])
         task.advance(actions)
-        for record in recorder.take():
+        ended = recorder.take()
+        for record in ended:
             found.setdefault(record.car, record)
+        # Cars that are through begin anew: beyond its end an episode has no sense, and a reward may not stand it.
+        task.begin(np.array([record.car for record in ended], np.int64))
     return [found[int(car)] for car in everyone]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import zipfile
 from typing import Any, Final
 
@@ -34,19 +35,22 @@ def unpack(data: bytes, source: str) -> dict[str, Any]:
                 raise zipfile.BadZipFile(f"the check sum of {torn} is wrong")
         content = torch.load(io.BytesIO(data), weights_only=True)
     except Exception as error:  # a damaged pickle makes torch raise whatever its reader meets
-        raise FormatError(f"{source} is damaged or no model of ours: {in_short(error)}") from None
+        raise FormatError(
+            f"{source} is damaged, or no file of ours: {in_short(error)}; bring it back or start a new run"
+        ) from None
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise FormatError(f"{source} is no model of ours, or one of another version of lateapex")
     return content
 
 
 def write_model(policy: Policy, network: str, critic: str) -> bytes:
-    """One version of a model, actor and critic."""
+    """One version of a model, actor and critic; the same weights are the same bytes."""
     return pack(
         {
             "format": _FORMAT,
-            "network": network,
-            "critic": critic,
+            # Interned, since a pickle holds equal texts once or twice, as they are one object or two.
+            "network": sys.intern(network),
+            "critic": sys.intern(critic),
             "shape": list(policy.shape),
             "weights": state_of(policy),
         }

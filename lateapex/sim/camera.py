@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lateapex.errors import ConfigError
 from lateapex.sim.ground import LEVELS, TEXEL
+from lateapex.sim.kernel import allocating_kernel, kernel
 from lateapex.world.vehicle import CameraMount
 
 MAX_TAPS: Final = 4
@@ -100,7 +100,7 @@ def _sampling(mount: CameraMount, focal: float, edges: list[tuple[float, float]]
     return (1 if wanted <= 1.2 else 2 if wanted <= 2.4 else MAX_TAPS), level
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def draw(first, last, cars, view, ground, out):  # type: ignore[no-untyped-def] # numba: ints, cars, View, Ground, uint8[N, H, W]
     """Draw the pictures of cars `first` to `last - 1` into `out`.
 
@@ -123,7 +123,7 @@ def draw(first, last, cars, view, ground, out):  # type: ignore[no-untyped-def] 
         _paint(out[i], view, ground, k, lines, room, texel, greys)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cast(x, y, fx, fy, width, view, ground, k, lines):  # type: ignore[no-untyped-def] # numba: floats, View, Ground, _LINE[H, MAX_TAPS]
     """Find out where the taps of all rows hit the ground, or pass the height of the walls."""
     walls = ground.walls[k]
@@ -157,7 +157,7 @@ def _cast(x, y, fx, fy, width, view, ground, k, lines):  # type: ignore[no-untyp
             line.dv = np.uint64(np.int64(-step * fx * scale))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _columns(first, second, width):  # type: ignore[no-untyped-def] # numba: pairs of floats, int -> ints
     """Columns between both pairs of crossings: the first, and one past the last; none: (width, width)."""
     start = max(min(first[0], first[1]), min(second[0], second[1]), 0.0)
@@ -169,8 +169,8 @@ def _columns(first, second, width):  # type: ignore[no-untyped-def] # numba: pai
     return (begin, end) if begin < end else (width, width)
 
 
-@njit(cache=True, nogil=True)
-def _paint(picture, view, ground, k, lines, room, texel, greys):  # type: ignore[no-untyped-def] # numba: see draw; room: see _fill_walls
+@kernel
+def _paint(picture, view, ground, k, lines, room, texel, greys):  # type: ignore[no-untyped-def] # numba: see draw; see draw, _fill_walls
     """Fill a picture row by row: each tap by itself, then their mean."""
     width = picture.shape[1]
     for row in range(picture.shape[0]):
@@ -193,9 +193,9 @@ def _paint(picture, view, ground, k, lines, room, texel, greys):  # type: ignore
             _average(picture[row], taps, greys)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # numba: uint32[columns], uint64, _LINE, uint64
-    """Find the texels that one tap hits from column `start` on; apart from `_read_texels` so that it runs in vectors."""
+    """Find the texels that a tap hits from column `start` on; apart from `_read_texels` so that it runs in vectors."""
     u = line.u + start * line.du
     v = line.v + start * line.dv
     du, dv = line.du, line.dv
@@ -205,13 +205,13 @@ def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # n
         v += dv
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _read_texels(target, texel, texels):  # type: ignore[no-untyped-def] # numba: uint8[columns], uint32[>= columns], flat uint8
     for c in range(target.size):
         target[c] = texels[texel[c]]
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _average(line, taps, greys):  # type: ignore[no-untyped-def] # numba: uint8[W], 2 or 4, uint8[MAX_TAPS, W]
     """Round the mean of the first `taps` rows of `greys`."""
     if taps == 2:
@@ -223,7 +223,7 @@ def _average(line, taps, greys):  # type: ignore[no-untyped-def] # numba: uint8[
             line[c] = np.uint8((total + np.uint16(2)) >> np.uint16(2))
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] # numba: fills place[4], wall[5]; returns how many
     """Find the corners of the room ahead of the camera, left to right.
 
@@ -258,8 +258,8 @@ def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] 
     return 0
 
 
-@njit(cache=True, nogil=True)
-def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: uint8[W], ints, float, see _Room
+@kernel
+def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: uint8[W], ints, float, room: see draw
     """Paint walls on all columns but begin to end - 1; a corner stands `scale * place` columns right of the middle."""
     place, wall, count, greys = room
     width = line.size

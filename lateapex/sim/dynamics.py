@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from lateapex.sim.kernel import kernel
 
 SUBSTEPS = 8
 """Integration steps per decision; 4 change the position after a second by 2 mm, the tyres ring below that."""
@@ -19,13 +19,13 @@ SUBSTEPS = 8
 _GRAVITY = 9.81
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def wheel_speed(command, car):  # type: ignore[no-untyped-def] # numba: float, record of VEHICLE_DTYPE -> float
     """Wheel surface speed in m/s for a commanded speed in m/s."""
     return min(max(car.speed_gain * command + car.speed_offset, -car.max_wheel_speed), car.max_wheel_speed)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def drive(state, car, steer, wheel, seconds):  # type: ignore[no-untyped-def] # numba: records and floats
     """Advance one car by some seconds, in place.
 
@@ -39,6 +39,8 @@ def drive(state, car, steer, wheel, seconds):  # type: ignore[no-untyped-def] # 
     dt = seconds / SUBSTEPS
     x, y, yaw, u, v, r = state.x, state.y, state.yaw, state.u, state.v, state.r
     delta, follow = _turn_joint(state, car, steer, dt)
+    tyres = _tyres(car)
+    yaw_inertia = car.yaw_inertia
     c = math.cos(delta)
     s = math.sin(delta)
     for _ in range(SUBSTEPS):
@@ -46,10 +48,10 @@ def drive(state, car, steer, wheel, seconds):  # type: ignore[no-untyped-def] # 
             delta += (steer - delta) * follow
             c = math.cos(delta)
             s = math.sin(delta)
-        force_x, force_y, torque = _forces(u, v, r, c, s, wheel, car)
+        force_x, force_y, torque = _forces(u, v, r, c, s, wheel, tyres)
         u1 = u + (force_x + r * v) * dt
         v1 = v + (force_y - r * u) * dt
-        r1 = r + torque / car.yaw_inertia * dt
+        r1 = r + torque / yaw_inertia * dt
         forward = 0.5 * (u + u1)
         left = 0.5 * (v + v1)
         turn = 0.5 * (r + r1)
@@ -66,7 +68,7 @@ def drive(state, car, steer, wheel, seconds):  # type: ignore[no-untyped-def] # 
     state.steering_command = steer
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _turn_joint(state, car, steer, dt):  # type: ignore[no-untyped-def] # numba: see drive
     """Angle of the steering joint as the command arrives, and the share of its error that a substep removes."""
     if car.steering_lag <= 0.0:
@@ -74,18 +76,24 @@ def _turn_joint(state, car, steer, dt):  # type: ignore[no-untyped-def] # numba:
     return state.steering + car.steering_jump * (steer - state.steering_command), min(dt / car.steering_lag, 1.0)
 
 
-@njit(cache=True, nogil=True)
-def _forces(u, v, r, c, s, wheel, car):  # type: ignore[no-untyped-def] # numba: floats, VEHICLE_DTYPE -> (1/mass) forward, left, torque
-    """Sum the tyre forces per mass; c and s are cosine and sine of the steering angle."""
-    lf, lr, b = car.front_axle, car.rear_axle, car.half_track
-    ex, ey = car.slip_forward, car.slip_sideways
+@kernel
+def _tyres(car):  # type: ignore[no-untyped-def] # numba: VEHICLE_DTYPE -> 7 floats
+    """Where the tyres are, what each can hold per mass of the car, and how much slip that takes."""
+    lf, lr = car.front_axle, car.rear_axle
     front = car.friction * _GRAVITY * lr / (2.0 * (lf + lr))
     rear = car.friction * _GRAVITY * lf / (2.0 * (lf + lr))
+    return lf, lr, car.half_track, front, rear, car.slip_forward, car.slip_sideways
+
+
+@kernel
+def _forces(u, v, r, c, s, wheel, tyres):  # type: ignore[no-untyped-def] # numba: floats, see _tyres -> forward, left, torque
+    """Sum the tyre forces per mass; c and s are cosine and sine of the steering angle."""
+    lf, lr, b, front, rear, ex, ey = tyres
     force_x = 0.0
     force_y = 0.0
     torque = 0.0
     sideways_front = v + r * lf
-    sideways_rear = v - r * lr
+    rear_fy = _grip(v - r * lr, rear, ey)
     for side in (b, -b):
         forward = u - r * side
         fx = _grip(forward * c + sideways_front * s - wheel, front, ex)
@@ -96,14 +104,13 @@ def _forces(u, v, r, c, s, wheel, car):  # type: ignore[no-untyped-def] # numba:
         force_y += body_y
         torque += lf * body_y - side * body_x
         fx = _grip(forward - wheel, rear, ex)
-        fy = _grip(sideways_rear, rear, ey)
         force_x += fx
-        force_y += fy
-        torque += -lr * fy - side * fx
+        force_y += rear_fy
+        torque += -lr * rear_fy - side * fx
     return force_x, force_y, torque
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _grip(slip, most, half):  # type: ignore[no-untyped-def] # numba: m/s, m/s2, m/s -> m/s2
     """Force per mass against a slip: `most` at its limit, half of that at a slip of `half`."""
     return -most * slip / (abs(slip) + half)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
+
+from lateapex.sim.kernel import kernel
 
 CELL: Final = 0.25
 """m, of the grid that finds the nearest centre segment"""
@@ -18,7 +19,7 @@ OFF, ON, BORDER = 0, 1, 2
 """What a road cell holds: no road, nothing but road, or some of the border."""
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def square_distance(x, y, segments, row):  # type: ignore[no-untyped-def] # numba: floats, [S, >= 5], int -> (float, float)
     """Squared distance from a point to a segment, and where on it (0..1) the nearest point lies."""
     px = x - segments[row, 0]
@@ -31,7 +32,7 @@ def square_distance(x, y, segments, row):  # type: ignore[no-untyped-def] # numb
     return px * px + py * py, t
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def is_inside(x, y, edges, rows, start, stop):  # type: ignore[no-untyped-def] # numba: floats, [E, 5], [.], ints -> bool
     """Whether a ray from the point to the east crosses the edges `rows[start:stop]` an odd number of times."""
     odd = False
@@ -44,14 +45,15 @@ def is_inside(x, y, edges, rows, start, stop):  # type: ignore[no-untyped-def] #
     return odd
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def on_road(x, y, k, tables):  # type: ignore[no-untyped-def] # numba: floats, int, TrackTables -> bool
     """Whether a point lies inside track k's road polygon."""
-    return _on_road(x, y, tables.tracks[k], tables.road, tables.edges, tables.near_edges)
+    items, start = tables.near_edges
+    return _on_road(x, y, tables.tracks[k], tables.road, tables.edges, items, start)
 
 
-@njit(cache=True, nogil=True)
-def _on_road(x, y, track, road, edges, near_edges):  # type: ignore[no-untyped-def] # numba: see on_road; TRACK_DTYPE
+@kernel
+def _on_road(x, y, track, road, edges, items, start):  # type: ignore[no-untyped-def] # numba: see on_road; TRACK_DTYPE
     c = int(np.floor((x - track.x) / ROAD_CELL))
     r = int(np.floor((y - track.y) / ROAD_CELL))
     if c < 0 or r < 0 or c >= track.road_columns or r >= track.road_rows:
@@ -60,10 +62,10 @@ def _on_road(x, y, track, road, edges, near_edges):  # type: ignore[no-untyped-d
     if status != BORDER:
         return status == ON
     n = track.edge_rows + r
-    return is_inside(x, y, edges, near_edges.items, near_edges.start[n], near_edges.start[n + 1])
+    return is_inside(x, y, edges, items, start[n], start[n + 1])
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _nearest(x, y, segments, lists, n):  # type: ignore[no-untyped-def] # numba: -> (row of the segment, place on it, squared distance)
     """Search list n for the segment nearest to a point; the first of several equally near."""
     best = np.inf
@@ -77,7 +79,7 @@ def _nearest(x, y, segments, lists, n):  # type: ignore[no-untyped-def] # numba:
     return found, place, best
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def locate(state, car, tables):  # type: ignore[no-untyped-def] # numba: records of STATE_DTYPE and VEHICLE_DTYPE, TrackTables
     """Fill in all that follows from a car's pose, in place.
 
@@ -104,9 +106,11 @@ def locate(state, car, tables):  # type: ignore[no-untyped-def] # numba: records
     ox = borders[outer, 0] + t * borders[outer, 2]
     oy = borders[outer, 1] + t * borders[outer, 3]
     state.track_width = np.hypot(ix - ox, iy - oy)
-    nearer_inner = np.hypot(x - ix, y - iy) < np.hypot(x - ox, y - oy)
+    nearer_inner = (x - ix) ** 2 + (y - iy) ** 2 < (x - ox) ** 2 + (y - oy) ** 2
     state.is_left_of_center = nearer_inner == track.ccw
     _closest_waypoints(state, row - track.first, place, track, waypoints)
+    road, edges = tables.road, tables.edges
+    items, start = tables.near_edges
     wheels = 0
     for ahead, side in (
         (car.front_axle, car.front_wheel_side),
@@ -116,12 +120,12 @@ def locate(state, car, tables):  # type: ignore[no-untyped-def] # numba: records
     ):
         wheel_x = state.x + ahead * c - side * s
         wheel_y = state.y + ahead * s + side * c
-        if _on_road(wheel_x, wheel_y, track, tables.road, tables.edges, tables.near_edges):
+        if _on_road(wheel_x, wheel_y, track, road, edges, items, start):
             wheels += 1
     state.wheels_on_road = wheels
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cell(x, y, track):  # type: ignore[no-untyped-def] # numba: floats, TRACK_DTYPE -> list of near_center
     """List of the centre segments that can be nearest to a point: those of its cell, or all outside of the grid."""
     c = int(np.floor((x - track.x) / CELL))
@@ -131,17 +135,19 @@ def _cell(x, y, track):  # type: ignore[no-untyped-def] # numba: floats, TRACK_D
     return track.cells + r * track.columns + c
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _closest_waypoints(state, before, place, track, waypoints):  # type: ignore[no-untyped-def] # numba: see locate
     """Find the waypoints around the projection: bisection from the right, so that repeated ones are passed."""
     first = track.first
+    at_the_end = place >= 1.0 and before == track.segments - 1
     while before + 1 < track.segments and waypoints[first + before + 1, 5] <= state.along:
         before += 1
     after = before + 1
-    if place >= 1.0 and after == track.segments:
+    if at_the_end:
         before, after = track.segments, 0
     state.waypoint_before = before
     state.waypoint_after = after
-    to_before = np.hypot(state.front_x - waypoints[first + before, 0], state.front_y - waypoints[first + before, 1])
-    to_after = np.hypot(state.front_x - waypoints[first + after, 0], state.front_y - waypoints[first + after, 1])
+    x, y = state.front_x, state.front_y
+    to_before = (x - waypoints[first + before, 0]) ** 2 + (y - waypoints[first + before, 1]) ** 2
+    to_after = (x - waypoints[first + after, 0]) ** 2 + (y - waypoints[first + after, 1]) ** 2
     state.closest_waypoint = before if to_before <= to_after else after

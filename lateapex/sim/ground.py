@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from lateapex.errors import TrackError
 from lateapex.sim.geometry import square_distance
+from lateapex.sim.kernel import allocating_kernel, kernel
 from lateapex.sim.tables import border_edges, segments_between
 from lateapex.world.scene import Scene, grey
 from lateapex.world.track import Track
@@ -128,7 +128,7 @@ def _padded(level: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(level, ((0, 0), (0, lines * _CACHE_LINE - level.shape[1])))
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _paint_rows(picture, x0, y0, edges, lines_inside, center, greys, sizes, grain):  # type: ignore[no-untyped-def] # numba: see _paint
     rows, columns = picture.shape
     line_width, dash_width = sizes[0], sizes[3]
@@ -163,7 +163,7 @@ def _paint_rows(picture, x0, y0, edges, lines_inside, center, greys, sizes, grai
                 picture[j, i] = np.uint8(min(max(value + np.float32(0.5), np.float32(0.0)), np.float32(255.0)))
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _crossings(y, edges, crossings):  # type: ignore[no-untyped-def] # numba: float, [E, 5], fills [E]; returns how many
     """Find out where the border crosses a line from west to east, in that order."""
     found = 0
@@ -177,13 +177,13 @@ def _crossings(y, edges, crossings):  # type: ignore[no-untyped-def] # numba: fl
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _cover(inward):  # type: ignore[no-untyped-def] # numba: m -> share
     """Share of a texel that lies within an edge when its centre lies `inward` metres from it."""
     return min(max(inward / TEXEL + 0.5, 0.0), 1.0)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _dash(aside, along, sizes):  # type: ignore[no-untyped-def] # numba: m, m, [4] -> share
     """Share of a texel that lies on a dash."""
     pitch, length, width = sizes[1], sizes[2], sizes[3]
@@ -192,7 +192,7 @@ def _dash(aside, along, sizes):  # type: ignore[no-untyped-def] # numba: m, m, [
     return _cover(0.5 * width - aside) * _cover(0.5 * length - off_middle)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _spread(nearest, along, segments, top, bottom, columns, x0, y0, reach):  # type: ignore[no-untyped-def] # numba: see _paint_rows
     """Lower `nearest` to the distance from each segment within reach; note the arc length where segments carry one."""
     for s in range(segments.shape[0]):

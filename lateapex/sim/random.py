@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from lateapex.sim.kernel import kernel
 
 START: Final = 1
 """Purpose: where an episode starts."""
@@ -30,7 +31,7 @@ _LOW: Final = np.uint64(0xFFFFFFFF)
 _32: Final = np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _philox(counter, key):  # type: ignore[no-untyped-def] # numba compiles it for uint64 arrays [N, 4] and [2]
     """Ten rounds on each row of `counter`, in place."""
     for i in range(counter.shape[0]):

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import ConfigError
@@ -20,6 +19,8 @@ from lateapex.sim.camera import draw, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
 from lateapex.sim.geometry import locate
 from lateapex.sim.ground import paint_grounds
+from lateapex.sim.kernel import kernel
+from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
 from lateapex.world.scene import Scene, scene_of
@@ -40,6 +41,10 @@ class Simulator:
         height, width: rows and columns of the camera's pictures.
         threads: threads that draw; 0: one for each core.
         scenes: looks, one a track; those of the tracks' names if not given.
+
+    Raises:
+        ConfigError: an argument does not fit the others, or the camera sees over the walls or behind the car.
+        TrackError: a track is too large to be painted.
     """
 
     def __init__(
@@ -56,23 +61,32 @@ class Simulator:
     ) -> None:
         self.tracks = list(tracks)
         self.vehicle = vehicle or Vehicle()
-        places = np.asarray(track_of_car, np.int32)
-        if places.ndim != 1 or len(places) == 0 or places.min() < 0 or places.max() >= len(self.tracks):
-            raise ConfigError(
-                f"track_of_car is {track_of_car!r}; one of 0 to {len(self.tracks) - 1} for each car is needed"
-            )
+        looks = [scene_of(track.name) for track in self.tracks] if scenes is None else list(scenes)
+        places = np.asarray(track_of_car)
+        _check(self.tracks, places, looks, self.vehicle, threads)
         self.cars = np.zeros(len(places), STATE_DTYPE)
         self.cars["track"] = places
-        self.cars["world"] = np.arange(len(places)) if world is None else np.asarray(world, np.int32)
+        self.cars["world"] = (
+            np.arange(len(places)) if world is None else _of_cars("world", world, np.int32, len(places))
+        )
         self.clock = 0
         """Steps since the beginning."""
         self._tables = track_tables(self.tracks)
-        self._ground = paint_grounds(self.tracks, scenes or [scene_of(track.name) for track in self.tracks])
+        self._ground = paint_grounds(self.tracks, looks)
         self._view = view_of(self.vehicle.camera, height, width)
         self._vehicles = vehicle_records([self.vehicle] * len(places))
         self._size = (height, width)
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads - 1, "draw") if self._threads > 1 else None
+        self._compile()
+
+    def _compile(self) -> None:
+        """Compile all kernels now, or load them, so that no step has to wait for it."""
+        none, cars, vehicles = np.zeros(0), self.cars[:0], self._vehicles[:0]
+        _locate_some(np.zeros(0, np.int64), self.cars, self._vehicles, self._tables)
+        _step_all(cars, vehicles, self._tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
+        draw(0, 0, self.cars, self._view, self._ground, np.zeros((0, *self._size), np.uint8))
+        words(0, none, none, 0)
 
     @property
     def count(self) -> int:
@@ -92,15 +106,21 @@ class Simulator:
         state["x"][cars], state["y"][cars], state["yaw"][cars] = x, y, yaw
         _locate_some(np.ascontiguousarray(cars, np.int64), state, self._vehicles, self._tables)
 
-    def step(self, steering: NDArray[np.float64], speed: NDArray[np.float64], held: NDArray[np.bool_]) -> None:
+    def step(self, steering: ArrayLike, speed: ArrayLike, held: ArrayLike) -> None:
         """Drive all cars for 1/15 s.
 
         Args:
             steering: `[N]` commanded angle, rad, left positive.
             speed: `[N]` commanded speed, m/s.
             held: `[N]` cars that stand still whatever the command.
+
+        Raises:
+            ConfigError: an argument has another shape.
         """
-        _step_all(self.cars, self._vehicles, self._tables, steering, speed, held, STEP_SECONDS)
+        angles = _of_cars("steering", steering, np.float64, self.count)
+        speeds = _of_cars("speed", speed, np.float64, self.count)
+        standing = _of_cars("held", held, np.bool_, self.count)
+        _step_all(self.cars, self._vehicles, self._tables, angles, speeds, standing, STEP_SECONDS)
         self.clock += 1
 
     def render(self, out: NDArray[np.uint8], meanwhile: Callable[[], None] | None = None) -> None:
@@ -109,9 +129,11 @@ class Simulator:
         Args:
             out: `[N, H, W]`, overwritten.
             meanwhile: called once while other threads draw; the kernels hold no lock.
+
+        Raises:
+            ConfigError: `out` has another shape or type, or its bytes do not lie one after the other.
         """
-        if out.shape != (self.count, *self._size):
-            raise ConfigError(f"render: out has shape {out.shape}; {(self.count, *self._size)} is needed")
+        self._check_pictures(out)
         helpers: list[Future[None]] = []
         blocks = iter(range(0, self.count, _BLOCK))
 
@@ -130,29 +152,72 @@ class Simulator:
                 helper.result()
 
     def render_some(self, cars: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        """Draw what some cars see into their rows of `out`, `[N, H, W]`."""
+        """Draw what some cars see into their rows of `out`; see `render`."""
+        self._check_pictures(out)
         for car in cars:
             draw(int(car), int(car) + 1, self.cars, self._view, self._ground, out)
+
+    def _check_pictures(self, out: NDArray[np.uint8]) -> None:
+        needed = (self.count, *self._size)
+        if out.shape != needed or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ConfigError(
+                f"out has shape {out.shape} and type {out.dtype}; numpy.zeros({needed}, numpy.uint8) is needed"
+            )
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that changes with time, as copies."""
         return {"cars": self.cars.copy(), "clock": self.clock}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Return to a snapshot of a simulator of the same tracks and cars."""
+        """Return to a snapshot of a simulator of the same tracks and cars.
+
+        Raises:
+            ConfigError: it is of another number of cars, or of another version of their state.
+        """
         if snapshot["cars"].shape != self.cars.shape:
             raise ConfigError(f"snapshot of {len(snapshot['cars'])} cars; this simulator has {self.count}")
+        if snapshot["cars"].dtype != self.cars.dtype:
+            raise ConfigError("the snapshot's cars have other fields than this version's; start the run anew")
         self.cars[:] = snapshot["cars"]
         self.clock = int(snapshot["clock"])
 
 
-@njit(cache=True, nogil=True)
+def _check(
+    tracks: Sequence[Track], places: NDArray[Any], scenes: Sequence[Scene], vehicle: Vehicle, threads: int
+) -> None:
+    fits = places.ndim == 1 and places.size > 0 and np.issubdtype(places.dtype, np.integer)
+    if not fits or places.min() < 0 or places.max() >= len(tracks):
+        raise ConfigError(
+            f"track_of_car is {places.tolist()!r}; for each car one of 0 to {len(tracks) - 1} is needed, "
+            "its place in the list of tracks"
+        )
+    if len(scenes) != len(tracks):
+        raise ConfigError(f"{len(scenes)} scenes for {len(tracks)} tracks; one a track is needed")
+    if threads < 0:
+        raise ConfigError(f"{threads} threads; 1 or more are needed, or 0 for one a core")
+    lowest = min(scene.wall_height for scene in scenes)
+    if lowest <= vehicle.camera.height:
+        raise ConfigError(
+            f"walls of {lowest} m and a camera at {vehicle.camera.height} m, which sees over them; "
+            "higher walls are needed (1.0 is usual)"
+        )
+
+
+def _of_cars(name: str, values: ArrayLike, kind: type[np.generic], count: int) -> NDArray[Any]:
+    """Return `values` as one of a type for each of `count` cars."""
+    array = np.ascontiguousarray(values, kind)
+    if array.shape != (count,):
+        raise ConfigError(f"{name} has shape {np.shape(values)}; one for each of {count} cars is needed")
+    return array
+
+
+@kernel
 def _locate_some(which, cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: int64[M], [N] records, TrackTables
     for n in range(which.size):
         locate(cars[which[n]], vehicles[which[n]], tables)
 
 
-@njit(cache=True, nogil=True)
+@kernel
 def _step_all(cars, vehicles, tables, steering, speed, held, seconds):  # type: ignore[no-untyped-def] # numba: see Simulator.step
     for n in range(cars.size):
         if not held[n]:

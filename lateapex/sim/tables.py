@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.sim.geometry import BORDER, CELL, OFF, ON, ROAD_CELL, is_inside, square_distance
+from lateapex.sim.kernel import allocating_kernel
 from lateapex.world.track import Track
 
 _MARGIN = 1.5  # m around the borders that the grids cover; beyond, every segment is searched
@@ -176,7 +176,7 @@ def _candidates(points: NDArray[np.float64], radii: NDArray[np.float64], segment
     return Lists(*_find_candidates(points, radii + _SLACK, segments))
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _find_candidates(points, radii, segments):  # type: ignore[no-untyped-def] # numba: [M, 2], [M], [S, 5] -> Lists
     items = np.empty(1024, np.int64)
     start = np.empty(points.shape[0] + 1, np.int64)
@@ -201,7 +201,7 @@ def _find_candidates(points, radii, segments):  # type: ignore[no-untyped-def] #
     return items[:count].copy(), start
 
 
-@njit(cache=True, nogil=True)
+@allocating_kernel
 def _road_cells(edges, place):  # type: ignore[no-untyped-def] # numba: [E, 5], TRACK_DTYPE -> uint8[rows * columns]
     """Mark the cells that the border passes through or touches, then all others by one point each run."""
     rows, columns = place.road_rows, place.road_columns

@@ -96,7 +96,8 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def _kind(array: NDArray[Any], key: str) -> str:
-    return key if array.dtype == _DTYPES.get(key) else array.dtype.str
+    # No .get(key): to NumPy a float64 dtype equals None.
+    return key if key in _DTYPES and array.dtype == _DTYPES[key] else array.dtype.str
 
 
 def _with_arrays(value: Any) -> Any:

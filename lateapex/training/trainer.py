@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,7 +19,7 @@ from pydantic import Field
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
 from lateapex.env.starts import RandomStarts
-from lateapex.errors import RunError, TrainingError
+from lateapex.errors import ConfigError, RunError, TrainingError
 from lateapex.formats.checkpoints import CheckpointEntry
 from lateapex.models.drive import drive, patience
 from lateapex.models.model_file import in_short, write_model
@@ -148,11 +148,14 @@ class Trainer:
                 self.save()
                 saved_at = self._clock()
                 self.progress.train_seconds += saved_at - started
-        self.save()
+        if stopped := outcome == "stopped":
+            self.save()  # before the evaluation: whoever goes on from here does so as if nothing had stopped the run
         if self.progress.evaluated_at < self.progress.updates:
-            # It is no part of the saved state: a run that goes on does so as if nothing had ended it here.
             self._evaluate()
+        if stopped:
             self._save_model()
+        else:
+            self.save()
         return outcome
 
     def save(self) -> None:
@@ -188,22 +191,27 @@ class Trainer:
             RunError: it is that of a run with other settings, actions or cars.
         """
         state = load_state(self._storage)
-        if state is None:
-            for sink in self._sinks.values():
-                sink.restore({})
-            return
+        if state is not None:
+            self._restore(state)
+        try:
+            for name, sink in self._sinks.items():
+                sink.restore(self.progress.sinks.get(name, {}))
+        except ValueError as error:
+            raise RunError(
+                f"{self._storage.url}: a log of the run is damaged: {error}; bring it back or start a new run"
+            ) from None
+
+    def _restore(self, state: dict[str, Any]) -> None:
         try:
             self.progress = Progress(**state["progress"])
             self.policy.load_state_dict(state["weights"])
             self._algorithm.restore(state["algorithm"])
             self.collector.restore(state["collector"])
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+        except (ConfigError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
                 f"{self._storage.url}: the saved state does not fit run.toml and model/model_metadata.json: "
                 f"{in_short(error)}; put them back as they were when the run began"
             ) from None
-        for name, sink in self._sinks.items():
-            sink.restore(self.progress.sinks.get(name, {}))
 
     def _cycle(self) -> tuple[Rollout, dict[str, float], dict[str, float]]:
         """Collect and update."""

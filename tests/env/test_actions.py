@@ -75,7 +75,7 @@ def test_what_is_no_place_in_the_list_is_refused(actions: Any, message: str) -> 
 
 def test_minus_1_to_1_stand_for_the_ends_of_the_ranges() -> None:
     # half way between -40 and 20 lies -10, between 0.5 and 4.5 lies 2.5
-    commands = RANGES.commands([[-1, -1], [0, 0], [1, 1], [0.5, -0.5]], 4)
+    commands = RANGES.commands([[-1.0, -1.0], [0.0, 0.0], [1.0, 1.0], [0.5, -0.5]], 4)
     assert commands.steering_angle == pytest.approx([-40, -10, 20, 5])
     assert commands.speed == pytest.approx([0.5, 2.5, 4.5, 1.5])
     assert commands.steering == pytest.approx(np.radians([-30, -10, 20, 5]))
@@ -94,7 +94,7 @@ def test_the_space_of_two_ranges_is_a_square() -> None:
     assert isinstance(RANGES, ActionRanges)
     assert RANGES.space == gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
     assert len(RANGES) == 2
-    RANGES.commands([RANGES.space.sample()], 1)
+    RANGES.commands(RANGES.space.sample()[None], 1)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,16 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_tasks import STRAIGHT_ON, LineFollower, at, drive_on, metadata_of, small_task, watched_reward
+from made_tasks import (
+    STRAIGHT_ON,
+    LineFollower,
+    at,
+    continuous_metadata,
+    drive_on,
+    metadata_of,
+    small_task,
+    watched_reward,
+)
 from numpy.typing import NDArray
 
 from lateapex.env.racing import RacingEnv, RacingTask, RacingVectorEnv
@@ -39,7 +48,7 @@ def teleport(task: RacingTask, fraction: float, offset: float = 0.0) -> None:
     task.simulator.place(np.array([0]), x - offset * math.sin(yaw), y + offset * math.cos(yaw), yaw)
 
 
-def status(task: RacingTask, car: int = 0) -> str:
+def status(task: RacingTask, car: Any = 0) -> str:
     return STATUSES[int(task.rows["status"][car])]
 
 
@@ -132,7 +141,7 @@ def test_a_lap_is_complete_at_exactly_100_percent_one_step_after_the_start_line(
 
 def test_a_car_without_motor_is_immobilized_at_step_16() -> None:
     task = one_car(vehicle=PARKED)
-    statuses = []
+    statuses: list[str] = []
     while not statuses or statuses[-1] in ("prepare", "in_progress"):
         task.advance([STRAIGHT_ON])
         statuses.append(status(task))
@@ -142,7 +151,7 @@ def test_a_car_without_motor_is_immobilized_at_step_16() -> None:
 def test_a_car_that_drives_the_wrong_way_has_reversed_at_step_17() -> None:
     task = small_task("oval", 1)
     task.begin(np.array([0]), at(0.0, heading=math.pi))
-    statuses = []
+    statuses: list[str] = []
     while not statuses or statuses[-1] in ("prepare", "in_progress"):
         task.advance([STRAIGHT_ON])
         statuses.append(status(task))
@@ -153,7 +162,7 @@ def test_a_car_that_drives_the_wrong_way_has_reversed_at_step_17() -> None:
 
 def test_an_episode_is_cut_off_at_max_steps_and_that_is_no_end_by_a_rule() -> None:
     task = one_car(max_steps=5)
-    results = drive_on(task, 10, lambda t: [STRAIGHT_ON])
+    results = drive_on(task, [[STRAIGHT_ON]] * 10)
     assert [bool(cut[0]) for _, _, cut, _, _ in results] == [False, False, False, False, True] * 2
     assert not any(over[0] for _, over, _, _, _ in results)
     assert [bool(rows["done"][0]) for _, _, _, rows, _ in results] == [False, False, False, False, True] * 2
@@ -212,7 +221,7 @@ def test_a_start_pose_is_relative_to_the_centre_line_and_left_positive() -> None
 def test_successive_episodes_start_where_the_starts_say() -> None:
     task = small_task("oval", 2, starts=RoundRobinStarts(advance=0.25, spread=0.1), max_steps=2)
     task.begin(np.arange(2))
-    drive_on(task, 6, lambda t: [STRAIGHT_ON] * 2)
+    drive_on(task, [[STRAIGHT_ON] * 2] * 6)
     assert task.episodes["episode"].tolist() == [3, 3]
     assert task.episodes["start"] == pytest.approx([0.75, 0.85])
 
@@ -240,8 +249,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others() -> None:
     for seed in (7, 7, 8):
         task = small_task("oval", 3, starts=RandomStarts(), seed=seed)
         task.begin(np.arange(3))
-        actions = random_actions(1, 120, 3)
-        runs.append(history(drive_on(task, 120, lambda t, actions=actions: actions[t])))
+        runs.append(history(drive_on(task, random_actions(1, 120, 3))))
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
 
@@ -265,8 +273,7 @@ def test_threads_change_nothing() -> None:
     for threads in (1, 2, 3):
         task = small_task(["oval", "kidney"], 19, threads=threads, starts=RandomStarts())
         task.begin(np.arange(19))
-        actions = random_actions(5, 40, 19)
-        runs.append(history(drive_on(task, 40, lambda t, actions=actions: actions[t])))
+        runs.append(history(drive_on(task, random_actions(5, 40, 19))))
     assert runs[0] == runs[1] == runs[2]
 
 
@@ -279,35 +286,38 @@ def test_a_failing_reward_ends_the_step_with_any_number_of_threads() -> None:
             task.advance([STRAIGHT_ON] * 10)
 
 
-@settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 1000), before=st.integers(0, 60))
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 1000), before=st.integers(0, 50))
 def test_equal_snapshots_have_equal_futures(seed: int, before: int) -> None:
     task, other = (small_task(["oval", "kidney"], 3, starts=RandomStarts(), seed=4) for _ in range(2))
     task.begin(np.arange(3))
-    actions = random_actions(seed, before + 60, 3)
-    drive_on(task, before, lambda t: actions[t])
+    actions = random_actions(seed, before + 40, 3)
+    drive_on(task, actions[:before])
     snapshot = task.snapshot()
-    future = history(drive_on(task, 60, lambda t: actions[before + t]))
+    future = history(drive_on(task, actions[before:]))
     other.restore(snapshot)
-    assert history(drive_on(other, 60, lambda t: actions[before + t])) == future
+    assert history(drive_on(other, actions[before:])) == future
     task.restore(snapshot)
-    assert history(drive_on(task, 60, lambda t: actions[before + t])) == future
+    assert history(drive_on(task, actions[before:])) == future
 
 
 # ------------------------------------------------------------------------------------------ one car, Gymnasium
 
 
-def made(**more: Any) -> RacingEnv:
+def made(**settings: Any) -> RacingEnv:
     """A RacingEnv as gymnasium.make makes it, so that it knows its own specification."""
-    spec = EnvSpec("lateapex/Racing-v0", entry_point=RacingEnv, kwargs={"track": "oval", **SMALL})
-    env = gym.make(spec, **more).unwrapped
+    spec = EnvSpec("lateapex/Racing-v0", entry_point=RacingEnv, kwargs={"track": "oval", **SMALL, **settings})
+    env = gym.make(spec).unwrapped
     assert isinstance(env, RacingEnv)
     return env
 
 
-@pytest.mark.parametrize("mode", [None, "rgb_array"])
-def test_gymnasiums_own_check_finds_nothing(mode: str | None) -> None:
-    check_env(made(render_mode=mode))
+RANGES = continuous_metadata((-30.0, 30.0), (0.5, 2.0))
+
+
+@pytest.mark.parametrize("more", [{}, {"render_mode": "rgb_array"}, {"metadata": RANGES}])
+def test_gymnasiums_own_check_finds_nothing(more: dict[str, Any]) -> None:
+    check_env(made(**more))
 
 
 def test_one_car_is_played_through_gymnasiums_wrappers() -> None:
@@ -380,6 +390,20 @@ def test_the_vector_environment_keeps_gymnasiums_contract() -> None:
             *[((3,), "b")] * 2,
         ]
     env.close()
+
+
+def test_two_ranges_are_driven_by_two_numbers_a_car() -> None:
+    reward, calls = watched_reward()
+    env: Any = RacingVectorEnv("oval", 2, reward=reward, metadata=RANGES, **SMALL)
+    env.reset(seed=0)
+    assert env.action_space.shape == (2, 2)
+    for _ in range(2):
+        env.step(np.array([[0.5, -1.0], [-2.0, 1.0]], np.float32))
+    assert [(params["steering_angle"], params["speed"]) for params in calls] == [(15.0, 0.5), (-30.0, 2.0)]
+    assert env.task.rows["steering_angle"].tolist() == [15.0, -30.0]
+    assert env.task.rows["action"].tolist() == [-1, -1]
+    slow, fast = env.task.simulator.cars["u"]
+    assert 0 < slow < fast
 
 
 def assert_same_info(ours: dict[str, Any], theirs: dict[str, Any]) -> None:

@@ -176,13 +176,8 @@ def test_the_first_call_sees_step_2_and_a_finished_episode_had_one_call_less_tha
     reward, calls = watched_reward()
     task = small_task("oval", 1, reward=reward)
     task.begin(np.array([0]), at(0.3, 0.2))
-    lengths: list[int] = []
-
-    def note(result: Any) -> None:
-        if result[1].any():
-            lengths.append(int(task.rows["steps"][0]))
-
-    drive_on(task, 150, lambda t: [STRAIGHT_ON], note)
+    steps = drive_on(task, [[STRAIGHT_ON]] * 150)
+    lengths = [int(rows["steps"][0]) for _, over, _, rows, _ in steps if over[0]]
     assert len(lengths) >= 3
     expected = [float(step) for length in lengths for step in range(2, length + 1)]
     assert [params["steps"] for params in calls][: len(expected)] == expected

@@ -13,8 +13,8 @@ from lateapex.env.starts import StartPoses
 from lateapex.models.drive import drive, patience
 from lateapex.world.track import load_track
 
-# On the oval: along the straight to its end, off the track soon, off it sooner, a whole straight.
-POSES = at([0.0, 0.1, 0.62, 0.5], [0.0, 0.0, -0.3, 0.0])
+# On the oval, straight on: half a straight, its end, aside in a bend, most of half a straight.
+POSES = at([0.0, 0.1, 0.62, 0.52], [0.0, 0.0, -0.3, 0.0])
 
 
 class StraightOn:
@@ -47,7 +47,9 @@ def test_a_car_drives_as_if_it_were_alone() -> None:
     policy = small_policy(task)
     together = drive(policy, task, POSES)
     for car in range(4):
-        alone = drive(policy, small_task(["oval", "kidney"][car % 2], 1), StartPoses(*(part[car : car + 1] for part in POSES)))
+        alone = drive(
+            policy, small_task(["oval", "kidney"][car % 2], 1), StartPoses(*(part[car : car + 1] for part in POSES))
+        )
         same_steps(alone[0].steps, together[car].steps)
 
 
@@ -65,8 +67,8 @@ def test_the_line_follower_laps_and_its_lap_is_all_of_the_track() -> None:
     records = drive(LineFollower(task), task, at([0.0, 0.0]))
     for record in records:
         assert (record.status, record.progress) == ("lap_complete", 100.0)
-        # It drives at 1.07 m/s, and slower through bends.
-        assert 0.95 < record.track_length / record.lap_time < 1.07
+        # It drives at 1.07 m/s at most, and cuts bends by a little.
+        assert 1.0 < record.track_length / record.lap_time < 1.15
 
 
 def test_the_watcher_sees_what_the_car_saw_at_each_row_and_no_more() -> None:

@@ -1,0 +1,224 @@
+"""The clock of all cars: the same bytes for any threads, batches and company; snapshots; refused arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lateapex.errors import ConfigError
+from lateapex.sim.simulator import Simulator
+from lateapex.world.track import Track, load_track
+from lateapex.world.vehicle import STEP_SECONDS, CameraMount, Vehicle
+
+SIZE = (24, 32)
+CARS = 20
+
+
+def simulator(tracks: list[Track], track_of_car: Any, **settings: Any) -> Simulator:
+    return Simulator(tracks, track_of_car, **{"height": SIZE[0], "width": SIZE[1], "threads": 1, **settings})
+
+
+@pytest.fixture(scope="module")
+def oval() -> Track:
+    return load_track("oval")
+
+
+@pytest.fixture(scope="module")
+def narrow() -> Track:
+    return load_track("narrow")
+
+
+def begin(sim: Simulator, shares: NDArray[np.float64]) -> None:
+    poses = [sim.tracks[car["track"]].pose_at(share) for car, share in zip(sim.cars, shares, strict=True)]
+    sim.place(np.arange(sim.count), *np.array(poses).T)
+
+
+def commands(count: int, steps: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Draw steering, speed and which cars are held, `[steps, count]` each."""
+    draw = np.random.default_rng(3)
+    shape = (steps, count)
+    return draw.uniform(-0.5, 0.5, shape), draw.uniform(0.3, 4.0, shape), draw.random(shape) < 0.1
+
+
+def drive(
+    sim: Simulator, orders: tuple[NDArray[Any], ...], meanwhile: Any = None
+) -> tuple[list[list[Any]], NDArray[np.uint8]]:
+    """Advance by `[steps, N]` orders; returns the states of all cars and the pictures, `[steps, N, H, W]`."""
+    states, pictures = [], []
+    for steering, speed, held in zip(*orders, strict=True):
+        sim.step(np.ascontiguousarray(steering), np.ascontiguousarray(speed), np.ascontiguousarray(held))
+        out = np.full((sim.count, *SIZE), 77, np.uint8)
+        sim.render(out, meanwhile)
+        states.append(sim.cars.tolist())
+        pictures.append(out)
+    return states, np.array(pictures)
+
+
+SHARES = np.linspace(0.0, 0.95, CARS)
+
+
+def test_any_number_of_threads_gives_the_same_states_and_pictures(oval: Track) -> None:
+    orders = commands(CARS, 10)
+    results = []
+    for threads in (1, 2, 3):
+        sim = simulator([oval], [0] * CARS, threads=threads)
+        begin(sim, SHARES)
+        results.append(drive(sim, orders, (lambda: None) if threads == 3 else None))
+    for states, pictures in results[1:]:
+        assert states == results[0][0]
+        assert pictures.tobytes() == results[0][1].tobytes()
+
+
+def test_a_batch_is_the_same_as_its_cars_alone(oval: Track) -> None:
+    orders = commands(CARS, 8)
+    together = simulator([oval], [0] * CARS)
+    begin(together, SHARES)
+    states, pictures = drive(together, orders)
+    alone = simulator([oval], [0])
+    for car in range(CARS):
+        begin(alone, SHARES[car : car + 1])
+        single_states, single_pictures = drive(alone, tuple(order[:, car : car + 1] for order in orders))
+        assert [state[0][:13] for state in single_states] == [state[car][:13] for state in states]
+        assert [state[0][15:] for state in single_states] == [state[car][15:] for state in states]
+        assert single_pictures[:, 0].tobytes() == pictures[:, car].tobytes()
+
+
+def test_cars_on_several_tracks_are_as_on_each_track_alone(oval: Track, narrow: Track) -> None:
+    sprint = load_track("sprint")
+    tracks = [oval, narrow, sprint]
+    places = np.arange(CARS) % 3
+    orders = commands(CARS, 8)
+    mixed = simulator(tracks, places)
+    begin(mixed, SHARES)
+    states, pictures = drive(mixed, orders)
+    for k, track in enumerate(tracks):
+        mine = np.flatnonzero(places == k)
+        single = simulator([track], [0] * len(mine))
+        begin(single, SHARES[mine])
+        own_states, own_pictures = drive(single, tuple(order[:, mine] for order in orders))
+        assert own_pictures.tobytes() == pictures[:, mine].tobytes()
+        for own, all_of_them in zip(own_states, states, strict=True):
+            assert [(state[:13], state[15:]) for state in own] == [
+                (all_of_them[car][:13], all_of_them[car][15:]) for car in mine
+            ]
+
+
+def test_going_on_from_a_snapshot_repeats_the_same_future(oval: Track) -> None:
+    sim = simulator([oval], [0] * 4, vehicle=Vehicle(steering_lag=0.42, steering_jump=0.09))
+    begin(sim, SHARES[:4])
+    first, then = commands(4, 5), commands(4, 12)
+    drive(sim, first)
+    kept = sim.snapshot()
+    states, pictures = drive(sim, then)
+    assert sim.clock == 17
+    for other in (sim, simulator([oval], [0] * 4, vehicle=sim.vehicle)):
+        other.restore(kept)
+        assert other.clock == 5
+        again_states, again_pictures = drive(other, then)
+        assert again_states == states
+        assert again_pictures.tobytes() == pictures.tobytes()
+
+
+def test_a_snapshot_does_not_change_with_the_simulator(oval: Track) -> None:
+    sim = simulator([oval], [0])
+    begin(sim, SHARES[:1])
+    kept = sim.snapshot()
+    before = kept["cars"].tolist()
+    drive(sim, commands(1, 3))
+    assert kept["cars"].tolist() == before
+    assert kept["clock"] == 0
+
+
+def test_time_is_counted_in_fifteenths_of_a_second(oval: Track) -> None:
+    sim = simulator([oval], [0, 0])
+    drive(sim, commands(2, 30))
+    assert sim.clock == 30
+    assert sim.time == pytest.approx(2.0)
+    assert pytest.approx(0.0667, abs=0.0005) == STEP_SECONDS
+
+
+def test_placing_a_car_stops_it_and_leaves_the_others_alone(oval: Track) -> None:
+    sim = simulator([oval], [0, 0, 0])
+    begin(sim, SHARES[:3])
+    drive(sim, commands(3, 5))
+    before = sim.cars.tolist()
+    sim.place(np.array([1]), 0.5, 0.25, -2.0)
+    after = sim.cars.tolist()
+    assert (after[0], after[2]) == (before[0], before[2])
+    assert after[1][:8] == (0.5, 0.25, -2.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_render_some_draws_only_what_it_is_asked_for(oval: Track) -> None:
+    sim = simulator([oval], [0] * 4)
+    begin(sim, SHARES[:4])
+    every, some = (np.full((4, *SIZE), 77, np.uint8) for _ in range(2))
+    sim.render(every)
+    sim.render_some(np.array([3, 1]), some)
+    assert some[[1, 3]].tobytes() == every[[1, 3]].tobytes()
+    assert (some[[0, 2]] == 77).all()
+
+
+def test_work_given_to_render_is_done_once_for_any_number_of_threads(oval: Track) -> None:
+    for threads in (1, 2):
+        sim = simulator([oval], [0], threads=threads)
+        begin(sim, SHARES[:1])
+        done: list[int] = []
+        sim.render(np.zeros((1, *SIZE), np.uint8), lambda seen=done: seen.append(1))
+        assert done == [1]
+
+
+def test_an_error_of_the_work_given_to_render_comes_through(oval: Track) -> None:
+    sim = simulator([oval], [0] * CARS, threads=2)
+    begin(sim, SHARES)
+
+    def fail() -> None:
+        raise ArithmeticError("work")
+
+    with pytest.raises(ArithmeticError, match="work"):
+        sim.render(np.zeros((CARS, *SIZE), np.uint8), fail)
+
+
+def test_each_car_has_a_world_of_its_own_unless_told(oval: Track) -> None:
+    assert simulator([oval], [0] * 3).cars["world"].tolist() == [0, 1, 2]
+    assert simulator([oval], [0] * 3, world=[0, 0, 1]).cars["world"].tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("places", [[], [1], [-1], [[0]], [0, 2], 0])
+def test_a_track_that_is_not_there_is_refused(oval: Track, places: Any) -> None:
+    with pytest.raises(ConfigError, match="track_of_car"):
+        simulator([oval], places)
+
+
+@pytest.mark.parametrize(("height", "width"), [(0, 32), (24, 0), (-1, 32)])
+def test_pictures_without_pixels_are_refused(oval: Track, height: int, width: int) -> None:
+    with pytest.raises(ConfigError, match=f"{width}x{height}"):
+        simulator([oval], [0], height=height, width=width)
+
+
+def test_a_camera_that_looks_behind_the_car_is_refused(oval: Track) -> None:
+    with pytest.raises(ConfigError, match="behind the car"):
+        simulator([oval], [0], vehicle=Vehicle(camera=CameraMount(pitch=1.4)))
+
+
+@pytest.mark.parametrize("shape", [(1, *SIZE), (2, *SIZE[::-1]), (2, SIZE[0]), SIZE])
+def test_pictures_of_another_shape_are_refused(oval: Track, shape: tuple[int, ...]) -> None:
+    sim = simulator([oval], [0, 0])
+    with pytest.raises(ConfigError, match="out has shape"):
+        sim.render(np.zeros(shape, np.uint8))
+
+
+def test_a_snapshot_of_another_number_of_cars_is_refused(oval: Track) -> None:
+    with pytest.raises(ConfigError, match="snapshot of 2 cars"):
+        simulator([oval], [0]).restore(simulator([oval], [0, 0]).snapshot())
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [({"world": [0, 1, 2]}, "world has shape"), ({"threads": -1}, "-1 threads"), ({"scenes": []}, "0 scenes for 1")],
+)
+def test_settings_that_do_not_fit_the_cars_are_refused(oval: Track, settings: dict[str, Any], found: str) -> None:
+    with pytest.raises(ConfigError, match=found):
+        simulator([oval], [0], **settings)
