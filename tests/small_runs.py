@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
 from lateapex import cli
@@ -102,15 +103,16 @@ def _timeless_state(state: dict[str, Any]) -> Any:
     progress = state["progress"]
     del progress["train_seconds"], progress["evaluation_seconds"]
     del progress["sinks"]["files"]["update_bytes"]  # seconds have more digits or fewer
+    recorder = state["collector"]["recorder"]
+    rows = recorder["rows"]["array"].numpy().view(STEP_DTYPE).reshape(recorder["rows"]["shape"])
+    lengths = recorder["length"]["array"].numpy().view(np.int64)
+    rows["wall_clock"] = 0.0
+    rows[np.arange(rows.shape[1]) >= lengths[:, None]] = 0  # left over from earlier episodes
     return _plain(state)
 
 
 def _plain(value: Any) -> Any:
-    """The same with bytes in place of tensors, which do not compare as a whole; clock times within rows are zeros."""
-    if isinstance(value, dict) and value.get("kind") == "rows":
-        rows = value["array"].numpy().view(STEP_DTYPE)
-        rows["wall_clock"] = 0.0
-        return rows.tobytes()
+    """The same with bytes in place of tensors, which do not compare as a whole."""
     if isinstance(value, torch.Tensor):
         return value.numpy().tobytes()
     if isinstance(value, dict):

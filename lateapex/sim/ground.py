@@ -140,8 +140,7 @@ def _paint_rows(picture, x0, y0, edges, lines_inside, center, greys, sizes, grai
     for top in range(0, rows, _STRIP):
         bottom = min(top + _STRIP, rows)
         border[:] = reach
-        middle[:] = reach  # and not dash_width, which is a little less in single precision than in double
-        along[:] = 0.0
+        middle[:] = np.inf
         _spread(border, along, edges, top, bottom, columns, x0, y0, reach)
         _spread(middle, along, center, top, bottom, columns, x0, y0, dash_width)
         for j in range(top, bottom):

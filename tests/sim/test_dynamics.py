@@ -240,3 +240,17 @@ def test_a_lagged_joint_jumps_by_its_share_and_then_approaches_exponentially(lag
 def test_a_wheel_turns_no_slower_backward_than_its_limit() -> None:
     backwards = simulator(vehicle=Vehicle(speed_gain=-10.0))
     assert from_rest(backwards, 0.0, 4.0, 120)["u"][-1, 0] == pytest.approx(-3.57, abs=0.02)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.floats(-1e9, 1e9), st.floats(-1e300, 1e300)), min_size=1, max_size=10), st.booleans())
+def test_no_command_however_wild_makes_the_state_infinite(commands: list[tuple[float, float]], lag: bool) -> None:
+    sim = LATE if lag else ALONE
+    sim.place(np.array([0]), 0.0, 0.0, 0.0)
+    for steering, speed in commands:
+        state = run(sim, steering, speed, 1)[0, 0]
+        assert np.isfinite([state[name] for name in STATE]).all()
+        assert np.hypot(state["u"], state["v"]) < 10.0
+
+
+LATE = simulator(vehicle=LAGGED)

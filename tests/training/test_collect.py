@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward import RewardFunction
-from lateapex.env.starts import RandomStarts
+from lateapex.env.starts import RandomStarts, RoundRobinStarts
 from lateapex.models.policy import Policy
 from lateapex.training.collect import Budget, Collector, LocalCollector, Rollout
 
@@ -189,6 +189,25 @@ def test_a_car_drives_the_same_whatever_number_of_cars_drive_beside_it() -> None
     one, two = few.collect(policy, Budget(40)), many.collect(same, Budget(40))
     for name in PER_STEP:
         np.testing.assert_array_equal(part(one, name), part(two, name)[:, :2], err_msg=name)
+
+
+def test_the_same_step_of_another_episode_is_drawn_anew() -> None:
+    # All episodes are one step long and begin at the same place, so that only the draws can differ.
+    local, policy = collector(1, max_steps=1, starts=RoundRobinStarts(advance=0.0))
+    rollout = local.collect(policy, Budget(40))
+    assert rollout.truncated.all()
+    assert len(set(rollout.values.ravel().tolist())) == 1
+    assert len(set(rollout.actions.flatten().tolist())) > 3
+
+
+def test_half_width_numbers_are_used_where_they_are_asked_for() -> None:
+    (full, policy), (half, _) = collector(3), collector(3, bf16=True)
+    seen = half.task.pictures.copy()
+    one, two = full.collect(policy, Budget(1)), half.collect(policy, Budget(1))
+    draws = np.zeros((3, 4))
+    for rollout, bf16 in ((one, False), (two, True)):
+        np.testing.assert_array_equal(rollout.values[0], policy.decide(seen, draws, bf16).values.numpy())
+    assert (one.values != two.values).any()
 
 
 def test_seeds_differ() -> None:

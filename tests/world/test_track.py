@@ -394,7 +394,8 @@ def test_an_unknown_name_suggests_the_nearest_one_and_says_how_to_give_a_path() 
 
 
 def test_an_official_name_that_is_not_shipped_lists_the_shipped_ones_and_shows_a_path() -> None:
-    message = r"no track is called 'reinvent_base'; those .* are kidney, oval\. .* such as \./reinvent_base\.npy"
+    known = "chicane, flowing, folded, hairpin, kidney, narrow, oval, sprint"
+    message = rf"no track is called 'reinvent_base'; those .* are {known}\. .* such as \./reinvent_base\.npy"
     with pytest.raises(TrackError, match=message):
         load_track("reinvent_base")
 
@@ -405,5 +406,18 @@ def test_the_empty_name_is_an_unknown_track() -> None:
 
 
 def test_the_names_of_shipped_tracks_are_sorted_and_each_loads_under_its_own() -> None:
-    assert track_names() == sorted(track_names()) == ["kidney", "oval"]
+    assert (
+        track_names()
+        == sorted(track_names())
+        == [
+            "chicane",
+            "flowing",
+            "folded",
+            "hairpin",
+            "kidney",
+            "narrow",
+            "oval",
+            "sprint",
+        ]
+    )
     assert [load_track(name).name for name in track_names()] == track_names()

@@ -1,4 +1,4 @@
-"""Designed tracks: exact shapes, the shipped ones, and what a design that cannot be a road is told."""
+"""Designed tracks: exact shapes, and what a design that cannot be a road is told."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import shapely  # type: ignore[import-untyped]  # ships no types
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_roads import assert_drivable
 
 from lateapex.errors import TrackError
-from lateapex.world.track import Track, load_track, signed_area, track_names
+from lateapex.world.track import Track, load_track, signed_area
 from lateapex.world.track_design import design_track
 
 if TYPE_CHECKING:
@@ -30,19 +30,6 @@ segments = [
 
 def design(segments: str, more: str = "width = 0.6") -> Track:
     return design_track(f"{more}\nsegments = [{segments}]", "my/bend.toml")
-
-
-def assert_drivable(track: Track) -> None:
-    """Constant width, equal steps, and borders that neither cross nor leave their order."""
-    np.testing.assert_allclose(np.hypot(*(track.inner - track.outer).T), track.width, rtol=1e-9)
-    np.testing.assert_allclose((track.inner + track.outer) / 2, track.center, atol=1e-9)
-    assert np.diff(track.along).max() - np.diff(track.along).min() < 0.003
-    inner, outer = shapely.Polygon(track.inner), shapely.Polygon(track.outer)
-    assert inner.is_valid
-    assert outer.is_valid
-    assert outer.contains_properly(inner)
-    assert outer.contains_properly(shapely.Polygon(track.center))
-    assert shapely.Polygon(track.center).contains_properly(inner)
 
 
 # Shapes worked by hand
@@ -137,54 +124,6 @@ def test_every_rounded_rectangle_is_drivable_and_as_long_as_its_sides_wherever_i
     assert -1e-9 < short < 1.2 * 2 * math.pi * radius * (0.05 / radius) ** 2 / 24
     assert track.is_ccw == (side == "left")
     assert_drivable(track)
-
-
-# Shipped tracks
-
-
-@pytest.mark.parametrize("name", track_names())
-def test_every_shipped_track_is_a_drivable_loop_with_room_for_the_car(name: str) -> None:
-    track = load_track(name)
-    assert track.closed
-    assert track.name == name
-    assert 0.6 <= track.width <= 2
-    assert 10 <= track.length <= 100
-    assert track.waypoints[0] == track.waypoints[-1]
-    assert track.lines == "inside"
-    assert_drivable(track)
-    assert_drivable(track.reverse())
-
-
-@pytest.mark.parametrize("name", track_names())
-def test_every_shipped_track_has_bends_that_the_car_can_take(name: str) -> None:
-    # full lock of action-model version 5 goes round a radius of 1 m
-    assert np.abs(curvatures(load_track(name))).max() < 1 / 1.1
-
-
-def curvatures(track: Track) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Turn per metre at each point; left positive."""
-    line = np.array([*track.waypoints, track.waypoints[1]])
-    headings = np.unwrap(np.arctan2(*np.diff(line, axis=0).T[::-1]))
-    return np.asarray(np.diff(headings) / (track.length / len(track.center)))
-
-
-def test_the_oval_is_16_57_m_of_two_straights_and_two_half_circles_to_the_left() -> None:
-    track = load_track("oval")
-    assert track.length == pytest.approx(2 * 4.2 + 2 * math.pi * 1.3, rel=1e-3)
-    assert track.width == pytest.approx(0.8)
-    assert track.is_ccw
-    assert curvatures(track).min() > -1e-9
-
-
-def test_the_kidney_is_19_45_m_to_the_left_with_one_right_hand_bend() -> None:
-    track = load_track("kidney")
-    radians = math.radians(225) * 1.6 + math.radians(75) * 1.6 + math.radians(210) * 1.25
-    assert track.length == pytest.approx(2.5 + 0.77 + 0.8 + 2.425 + radians, rel=1e-3)
-    assert track.width == pytest.approx(0.9)
-    assert track.is_ccw
-    bends_right = curvatures(track) < -0.3
-    assert np.count_nonzero(np.diff(bends_right.astype(int)) == 1) == 1
-    assert curvatures(track)[bends_right].min() == pytest.approx(-1 / 1.6, rel=0.01)
 
 
 # Roads that cannot be
