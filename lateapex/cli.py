@@ -21,6 +21,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lateapex.commands.tracks import app as tracks_app
 from lateapex.errors import ConfigError, LateapexError
 
 if TYPE_CHECKING:  # heavy: torch and numba
@@ -39,6 +40,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+app.add_typer(tracks_app)
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")]
 
 
@@ -55,7 +58,9 @@ def main() -> None:
 
 @app.command(epilog="Example: lateapex train --track kidney --until-laps")
 def train(
-    track: Annotated[str | None, typer.Option(help="Name of a track, or path of a route file (.npy).")] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Name of a track (see lateapex tracks list), or path of a route file (.npy).")
+    ] = None,
     reward: Annotated[str | None, typer.Option(help="Name of a reward, or path of your reward_function.py.")] = None,
     model_metadata: Annotated[str | None, typer.Option(help="Path of model_metadata.json: actions and sensor.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="Path of hyperparameters.json.")] = None,

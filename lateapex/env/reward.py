@@ -221,7 +221,7 @@ def _raised(error: BaseException, source: str, step: float, episode: int, params
     hint = ""
     key = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(key, str) and key not in params:
-        hint = f" params has no {_short(key)}{did_you_mean(key, params)}."
+        hint = f" params has no {_short(key)}{did_you_mean(key, params) or '.'}"
     return (
         f"{_place_in(error, source)}: {_told(error)}, at step {step:.0f} of episode {episode}.{hint} {_shown(params)}"
     )

@@ -177,7 +177,7 @@ class Simulator:
         if snapshot["cars"].shape != self.cars.shape:
             raise ConfigError(f"snapshot of {len(snapshot['cars'])} cars; this simulator has {self.count}")
         if snapshot["cars"].dtype != self.cars.dtype:
-            raise ConfigError("the snapshot's cars have other fields than this version's; start the run anew")
+            raise ConfigError("the snapshot's cars have other fields than those of this version; start the run anew")
         self.cars[:] = snapshot["cars"]
         self.clock = int(snapshot["clock"])
 

@@ -92,6 +92,12 @@ def _plain(value: Any, key: str = "") -> Any:
 
 
 def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """The values of an array; the gaps between the fields of its records, where anything may lie, are zeros."""
+    if array.dtype.names is not None:
+        gapless = np.zeros(array.shape, array.dtype)
+        for name in array.dtype.names:
+            gapless[name] = array[name]
+        array = gapless
     return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Where the road lies: centre line and borders of a track, their direction and length.
 
 A track is immutable geometry. Where a car is on it, what is off the road and how far a lap has come are computed by
-the simulator; a track made of straights and bends is designed in `track_design`.
+the simulator; a track made of straights and bends is designed in `track_design`, a random one in `track_generator`.
 
 Symbols: `P` centre-line points. Metres and radians, x east, y north.
 """
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _COLUMNS = ("centre x", "centre y", "inner x", "inner y", "outer x", "outer y")
 _LAYOUT = "6 columns are needed: centre x y, inner x y, outer x y"
 _MIN_POINTS = 4
+_REVERSED, _GENERATED = "@reversed", "generated:"
 # m, the largest coordinate: map projections reach it, a distance lost in rounding does not.
 _FARTHEST = 1e7
 # Official tracks whose white lines are painted beyond the border; where nothing is known they lie on the road.
@@ -143,24 +144,34 @@ def track_names() -> list[str]:
     return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
-def load_track(name_or_path: str | Path) -> Track:
-    """Load a track that comes with the package, or one from a file.
+def load_track(name_or_path: str | Path, cache: Path | None = None) -> Track:
+    """Load a track by its name, or one from a file.
 
     Args:
-        name_or_path: one of `track_names()`; or the path of a DeepRacer route (`.npy`, see `track_from_route`) or of a
-            design (`.toml`, see `track_design`). Text is a path if it has a separator, begins with `~` or ends in
-            `.npy` or `.toml`. A file gives its track the name that it has without the ending.
+        name_or_path: one of
+
+            * a track that comes with the package, `track_names()`
+            * an official route by its DeepRacer name, once it was fetched (`lateapex tracks get reinvent_base`)
+            * `generated:<difficulty>:<seed>`, such as `generated:medium:42`: a random circuit, see `track_generator`
+            * the path of a DeepRacer route (`.npy`, see `track_from_route`) or of a design (`.toml`, see
+              `track_design`). Text is a path if it has a separator, begins with `~` or ends in `.npy` or `.toml`. A
+              file gives its track the name that it has without the ending.
+
+            Each of them, followed by `@reversed`, is driven the other way: `kidney@reversed`. The name stays.
+        cache: folder of fetched official routes; that of `official.default_cache()` if not given.
 
     Raises:
         TrackError: no such name or file; the file cannot be read; it holds no track.
     """
-    if not isinstance(name_or_path, Path) and not _is_path(name_or_path):
-        return _load_shipped(name_or_path)
-    path = _without_tilde(Path(name_or_path))
-    data = _read_bytes(path)
-    if path.suffix.lower() == ".toml":
-        return _design(data, str(path))
-    return _build(_parse_npy(data, str(path)), path.stem, str(path))
+    text, backwards = _split_direction(str(name_or_path))
+    path = Path(text) if isinstance(name_or_path, Path) or _is_path(text) else _route_of(text, cache)
+    if path is not None:
+        track = _load_file(_without_tilde(path))
+    elif text.startswith(_GENERATED):
+        track = _generate(text)
+    else:
+        track = _load_shipped(text)
+    return track.reverse() if backwards else track
 
 
 def track_from_route(route: NDArray[Any], name: str) -> Track:
@@ -235,12 +246,64 @@ def _check_geometry(
         )
 
 
+def _split_direction(text: str) -> tuple[str, bool]:
+    """Return the track without its direction, and whether that is backwards."""
+    backwards = text.endswith(_REVERSED)
+    text = text.removesuffix(_REVERSED)
+    track, at, word = text.rpartition("@")
+    if at and not _is_path(word) and "/" not in track and "\\" not in track:
+        only = "only one" if backwards else "only"
+        raise TrackError(
+            f"{text} ends in '@{word}'; {only} {_REVERSED!r} can stand there: write {track or 'kidney'}{_REVERSED}"
+        )
+    return text, backwards
+
+
+def _route_of(name: str, cache: Path | None) -> Path | None:
+    """File of a fetched official route; nothing for a name that is not official.
+
+    Raises:
+        TrackError: it was not fetched.
+    """
+    # Imported for a plain name alone, since a path needs no table.
+    from lateapex.world.official import default_cache, official_routes
+
+    if name not in official_routes():
+        return None
+    path = (default_cache() if cache is None else cache) / f"{name}.npy"
+    if not path.exists():
+        raise TrackError(
+            f"{name} is an official track whose route is not in {path.parent}; get it: lateapex tracks get {name}, "
+            f"or give the path of a route file, such as ./{name}.npy"
+        )
+    return path
+
+
+def _load_file(path: Path) -> Track:
+    data = _read_bytes(path)
+    if path.suffix.lower() == ".toml":
+        return _design(data, str(path))
+    return _build(_parse_npy(data, str(path)), path.stem, str(path))
+
+
+def _generate(name: str) -> Track:
+    # Imported when it is asked for, since circuits are built on Track.
+    from lateapex.world.track_generator import circuit_by_name
+
+    return circuit_by_name(name)
+
+
 def _load_shipped(name: str) -> Track:
+    from lateapex.world.official import official_routes
+
     names = track_names()
     if name not in names:
-        guess = did_you_mean(name, names) or f"; those that come with lateapex are {', '.join(names)}."
+        guess = did_you_mean(name, [*names, *official_routes()])
+        others = f"; those that come with lateapex are {', '.join(names)}, and `lateapex tracks list` shows all."
         example = f"./{name or 'my_track'}.npy"
-        raise TrackError(f"no track is called {name!r}{guess} A route file is given by its path, such as {example}")
+        raise TrackError(
+            f"no track is called {name!r}{guess or others} A route file is given by its path, such as {example}"
+        )
     file = resources.files("lateapex") / "data" / "tracks" / f"{name}.toml"
     return _design(file.read_bytes(), f"{name}.toml")
 

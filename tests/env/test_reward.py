@@ -100,7 +100,7 @@ def test_an_exception_is_told_with_line_step_episode_and_parameters() -> None:
 def test_a_parameter_that_does_not_exist_is_told_with_the_nearest() -> None:
     message = failure("params['headin']")
     assert (
-        "my.py:3: KeyError 'headin', at step 31 of episode 2. params has no 'headin'; did you mean 'heading'?."
+        "my.py:3: KeyError 'headin', at step 31 of episode 2. params has no 'headin'; did you mean 'heading'? params: "
         in message
     )
 

@@ -50,7 +50,8 @@ def test_the_largest_word_stays_below_1() -> None:
 def test_order_and_company_of_a_question_do_not_change_its_answer(
     seed: int, asked: list[tuple[int, int, int]], shuffler: object
 ) -> None:
-    together = words(seed, *np.array(asked, np.uint64).T[:2], START, np.array(asked, np.uint64)[:, 2])
+    cars, episodes, indices = np.array(asked, np.uint64).T
+    together = words(seed, cars, episodes, START, indices)
     order = list(range(len(asked)))
     shuffler.shuffle(order)  # type: ignore[attr-defined]  # hypothesis hands over a random.Random
     for n in order:

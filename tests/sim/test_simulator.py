@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from lateapex.errors import ConfigError
 from lateapex.sim.simulator import Simulator
+from lateapex.world.scene import Scene
 from lateapex.world.track import Track, load_track
 from lateapex.world.vehicle import STEP_SECONDS, CameraMount, Vehicle
 
@@ -165,9 +167,9 @@ def test_work_given_to_render_is_done_once_for_any_number_of_threads(oval: Track
     for threads in (1, 2):
         sim = simulator([oval], [0], threads=threads)
         begin(sim, SHARES[:1])
-        done: list[int] = []
-        sim.render(np.zeros((1, *SIZE), np.uint8), lambda seen=done: seen.append(1))
-        assert done == [1]
+        done: list[None] = []
+        sim.render(np.zeros((1, *SIZE), np.uint8), partial(done.append, None))
+        assert len(done) == 1
 
 
 def test_an_error_of_the_work_given_to_render_comes_through(oval: Track) -> None:
@@ -222,3 +224,45 @@ def test_a_snapshot_of_another_number_of_cars_is_refused(oval: Track) -> None:
 def test_settings_that_do_not_fit_the_cars_are_refused(oval: Track, settings: dict[str, Any], found: str) -> None:
     with pytest.raises(ConfigError, match=found):
         simulator([oval], [0], **settings)
+
+
+@pytest.mark.parametrize("name", ["steering", "speed", "held"])
+def test_commands_for_another_number_of_cars_are_refused(oval: Track, name: str) -> None:
+    sim = simulator([oval], [0, 0])
+    begin(sim, SHARES[:2])
+    orders = {"steering": np.zeros(2), "speed": np.ones(2), "held": np.zeros(2, np.bool_)}
+    before = sim.snapshot()
+    with pytest.raises(ConfigError, match=rf"{name} has shape \(3,\); one for each of 2 cars"):
+        sim.step(**{**orders, name: np.zeros(3)})
+    assert sim.clock == 0
+    assert sim.cars.tobytes() == before["cars"].tobytes()
+
+
+def test_commands_may_be_lists_and_slices_of_any_number_type(oval: Track) -> None:
+    sims = [simulator([oval], [0, 0]) for _ in range(2)]
+    for sim in sims:
+        begin(sim, SHARES[:2])
+    sims[0].step(np.array([0.25, 0.5]), np.array([1.0, 2.0]), np.array([False, True]))
+    sims[1].step(np.array([0.25, 7.0, 0.5], np.float32)[::2], [1, 2], [0, 1])
+    assert sims[0].cars.tolist() == sims[1].cars.tolist()
+
+
+@pytest.mark.parametrize(
+    "out", [np.zeros((1, *SIZE), np.float32), np.zeros((1, SIZE[1], SIZE[0]), np.uint8).swapaxes(1, 2)]
+)
+def test_pictures_of_another_type_or_order_are_refused(oval: Track, out: Any) -> None:
+    sim = simulator([oval], [0])
+    for render in (sim.render, lambda pictures: sim.render_some(np.array([0]), pictures)):
+        with pytest.raises(ConfigError, match=r"numpy\.uint8"):
+            render(out)
+
+
+def test_walls_that_the_camera_sees_over_are_refused(oval: Track) -> None:
+    with pytest.raises(ConfigError, match=r"walls of 0.1 m and a camera at 0.1329 m"):
+        simulator([oval], [0], scenes=[Scene(wall_height=0.1)])
+
+
+def test_a_snapshot_of_cars_with_other_fields_is_refused(oval: Track) -> None:
+    sim = simulator([oval], [0])
+    with pytest.raises(ConfigError, match="other fields"):
+        sim.restore({"cars": np.zeros(1, [("x", np.float64)]), "clock": 0})

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lateapex.errors import TrackError
-from lateapex.world.track import Track, load_track, signed_area, track_from_route, track_names
+from lateapex.world.track import Track, load_track, signed_area, track_from_route
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -383,41 +383,3 @@ def test_a_file_without_permission_is_an_error_of_one_line(tmp_path: Path, monke
     monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
     with pytest.raises(TrackError, match=r"cannot be read: Permission denied; .*check the path and its permissions"):
         load_track(tmp_path / "track.npy")
-
-
-# Names
-
-
-def test_an_unknown_name_suggests_the_nearest_one_and_says_how_to_give_a_path() -> None:
-    with pytest.raises(TrackError, match=r"no track is called 'ovall'; did you mean 'oval'\? .* such as \./ovall\.npy"):
-        load_track("ovall")
-
-
-def test_an_official_name_that_is_not_shipped_lists_the_shipped_ones_and_shows_a_path() -> None:
-    known = "chicane, flowing, folded, hairpin, kidney, narrow, oval, sprint"
-    message = rf"no track is called 'reinvent_base'; those .* are {known}\. .* such as \./reinvent_base\.npy"
-    with pytest.raises(TrackError, match=message):
-        load_track("reinvent_base")
-
-
-def test_the_empty_name_is_an_unknown_track() -> None:
-    with pytest.raises(TrackError, match=r"no track is called ''; those .* such as \./my_track\.npy"):
-        load_track("")
-
-
-def test_the_names_of_shipped_tracks_are_sorted_and_each_loads_under_its_own() -> None:
-    assert (
-        track_names()
-        == sorted(track_names())
-        == [
-            "chicane",
-            "flowing",
-            "folded",
-            "hairpin",
-            "kidney",
-            "narrow",
-            "oval",
-            "sprint",
-        ]
-    )
-    assert [load_track(name).name for name in track_names()] == track_names()

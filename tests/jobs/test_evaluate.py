@@ -1,0 +1,229 @@
+"""An evaluation: greedy laps from starts round the track, their traces, numbers and pictures."""
+
+from __future__ import annotations
+
+import datetime
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydantic import ValidationError
+from small_runs import files_of, small_run
+
+from lateapex.errors import ConfigError, FormatError, LateapexError, RunError, TrackError
+from lateapex.formats.metrics import read_metrics
+from lateapex.formats.simtrace import read_simtrace
+from lateapex.jobs.evaluate import EvaluateConfig, EvaluateResult, evaluate
+from lateapex.training.checkpoint import NAMES, STATE
+from lateapex.world.track import load_track
+
+NOON = datetime.datetime(2024, 2, 29, 12, 0, 0)
+
+
+def at_noon():
+    return NOON
+
+
+def go(run, **changes):
+    return evaluate(EvaluateConfig(**{"run": str(run), "trials": 2, "threads": 1, **changes}), at_noon)
+
+
+def trace(run, folder):
+    text = (Path(run) / folder / "evaluation-simtrace" / "0-iteration.csv").read_text()
+    return text, read_simtrace(text, folder)
+
+
+def duration(gif):
+    """Seconds that a GIF lasts."""
+    with Image.open(io.BytesIO(gif)) as film:
+        return sum(_shown(film, number) for number in range(film.n_frames)) / 1000
+
+
+def _shown(film, number):
+    film.seek(number)
+    return film.info["duration"]
+
+
+@pytest.fixture(scope="module")
+def laps(lapping) -> EvaluateResult:
+    """Five trials of the model that laps kidney."""
+    return go(lapping.url, trials=5)
+
+
+# ------------------------------------------------------------------------------------------------ what it measures
+
+
+def test_a_trained_model_laps_from_all_five_starts(laps, lapping):
+    assert laps.laps_completed == 5
+    assert len(laps.lap_times) == 5
+    assert all(10.0 < seconds < 40.0 for seconds in laps.lap_times)
+    assert laps.train_seconds == lapping.train_seconds
+    assert laps.track == "kidney"
+
+
+def test_starts_lie_evenly_round_the_track_on_the_centre_line(laps):
+    track = load_track("kidney")
+    for trial, episode in enumerate(laps.episodes):
+        x, y, yaw = track.pose_at(trial / 5)
+        row = episode.steps[0]
+        assert np.hypot(row["x"] - x, row["y"] - y) < 0.25  # the row tells the front point, the car's centre is there
+        assert abs((row["yaw"] - yaw + np.pi) % (2 * np.pi) - np.pi) < 1e-9
+
+
+def test_a_car_that_can_only_go_straight_on_completes_no_lap(tmp_path):
+    metadata = {"action_space": [{"steering_angle": 0, "speed": 1}], "sensor": ["FRONT_FACING_CAMERA"], "version": "5"}
+    (tmp_path / "straight.json").write_text(json.dumps(metadata))
+    run = small_run(tmp_path / "run", model_metadata=str(tmp_path / "straight.json"), trainer={"steps": 32})
+    result = go(run)
+    assert (result.laps_completed, result.lap_times) == (0, [])
+    assert [episode.status for episode in result.episodes] == ["off_track", "off_track"]
+    assert all(0.0 < episode.progress < 50.0 for episode in result.episodes)
+
+
+def test_two_evaluations_drive_the_same_laps(copied):
+    results = [go(copied) for _ in range(2)]
+    one, two = (trace(copied, result.folder)[0].splitlines() for result in results)
+    assert [line.rpartition(",")[0] for line in one] == [line.rpartition(",")[0] for line in two]
+
+
+def test_the_number_of_trials_beside_it_does_not_change_a_trial(copied):
+    alone, among = go(copied, trials=1).episodes[0], go(copied, trials=3).episodes[0]
+    for name in ("x", "y", "yaw", "action", "reward", "sim_time"):
+        assert np.array_equal(alone.steps[name], among.steps[name])
+
+
+def test_the_best_and_the_last_model_can_be_driven(copied):
+    names = json.loads((copied / NAMES).read_text())
+    names["best_checkpoint"]["name"] = "9_Step-9.pt"
+    (copied / "model" / "9_Step-9.pt").write_bytes((copied / "model" / "4_Step-128.pt").read_bytes())
+    (copied / NAMES).write_text(json.dumps(names))
+    assert [go(copied, checkpoint=word, trials=1).model for word in ("best", "last")] == [
+        "9_Step-9.pt",
+        "4_Step-128.pt",
+    ]
+
+
+def test_another_track_can_be_driven_and_keeps_its_name(copied):
+    result = go(copied, track="oval")
+    assert result.track == result.episodes[0].track == "oval"
+    assert trace(copied, result.folder)[1][0].track_length == pytest.approx(load_track("oval").length)
+
+
+# ------------------------------------------------------------------------------------------------ what it leaves
+
+
+def test_the_trace_reads_back_as_what_was_driven(laps, lapping):
+    _, episodes = trace(lapping.url, laps.folder)
+    assert [episode.number for episode in episodes] == [0, 1, 2, 3, 4]
+    for found, driven in zip(episodes, laps.episodes, strict=True):
+        for name in ("steps", "x", "y", "action", "reward", "status", "sim_time", "progress"):
+            assert np.array_equal(found.steps[name], driven.steps[name])
+
+
+def test_the_metrics_tell_of_every_trial(laps, lapping):
+    text = (Path(lapping.url) / "metrics" / "evaluation" / f"{laps.folder}.json").read_text()
+    entries = read_metrics(text, "metrics")
+    assert [entry["trial"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert {entry["episode_status"] for entry in entries} == {"Lap complete"}
+    assert [entry["elapsed_time_in_milliseconds"] for entry in entries] == [
+        pytest.approx(1000 * seconds, abs=1) for seconds in laps.lap_times
+    ]
+
+
+def test_the_picture_of_the_lines_is_a_picture(laps):
+    with Image.open(laps.laps_picture) as picture:
+        assert (picture.format, picture.width) == ("PNG", 1400)
+        colours = picture.convert("RGB").getcolors(maxcolors=2**24)
+    assert colours is not None
+    assert len(colours) > 100
+    assert Path(laps.laps_picture).stat().st_size > 20_000
+
+
+def test_the_film_lasts_as_long_as_the_lap_within_a_step(laps):
+    film = Path(laps.lap_animation).read_bytes()
+    assert min(abs(duration(film) - seconds) for seconds in laps.lap_times) <= 1 / 15
+    assert abs(duration(film) - min(laps.lap_times)) <= 1 / 15  # the fastest of the laps is shown
+
+
+def test_the_film_of_a_model_that_falls_off_shows_its_furthest_trial(copied):
+    result = go(copied, trials=3)
+    furthest = max(result.episodes, key=lambda episode: episode.progress)
+    assert abs(duration(Path(result.lap_animation).read_bytes()) - furthest.lap_time) <= 1 / 15
+
+
+def test_evaluations_within_one_second_get_folders_of_their_own(copied):
+    folders = [go(copied, trials=1).folder for _ in range(3)]
+    assert folders == [f"evaluation-2024022912000{second}" for second in (0, 1, 2)]
+    for folder in folders:
+        assert (copied / "metrics" / "evaluation" / f"{folder}.json").is_file()
+
+
+def test_an_evaluation_changes_nothing_that_was_there(copied):
+    before = files_of(copied)
+    result = go(copied)
+    after = files_of(copied)
+    assert {name: after[name] for name in before} == before
+    assert {name for name in after if name not in before} == {
+        f"{result.folder}/evaluation-simtrace/0-iteration.csv",
+        f"{result.folder}/laps.png",
+        f"{result.folder}/lap.gif",
+        f"metrics/evaluation/{result.folder}.json",
+    }
+
+
+# ------------------------------------------------------------------------------------------------- what it refuses
+
+
+def damaged(run, name, data):
+    (run / name).write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("run.toml", b"\xff\xfe", ConfigError),
+        ("run.toml", b"", RunError),
+        ("track.npy", b"\x93NUMPY", RunError),
+        ("reward_function.py", b"def", LateapexError),
+        ("model/model_metadata.json", b"{", LateapexError),
+        ("model/{best}", b"PK\x03\x04", FormatError),
+        (NAMES, b"{}", FormatError),
+        (STATE, b"PK\x03\x04" + b"\x00" * 99, FormatError),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line_and_nothing_is_written(copied, name, data, kind):
+    name = name.format(best=json.loads((copied / NAMES).read_text())["best_checkpoint"]["name"])
+    damaged(copied, name, data)
+    before = files_of(copied)
+    with pytest.raises(kind, match=str(copied / name)) as told:
+        go(copied)
+    assert "\n" not in str(told.value)
+    assert files_of(copied) == before
+
+
+def test_metadata_of_another_number_of_actions_are_refused(copied):
+    content = json.loads((copied / "model" / "model_metadata.json").read_text())
+    content["action_space"] = content["action_space"][:3]
+    damaged(copied, "model/model_metadata.json", json.dumps(content).encode())
+    with pytest.raises(ConfigError, match=r"the model has 10 actions, its metadata 3; restore"):
+        go(copied)
+
+
+def test_a_run_without_a_model_says_how_to_get_one(copied):
+    (copied / NAMES).unlink()
+    with pytest.raises(RunError, match=r"has no model yet; train it further: lateapex train --resume"):
+        go(copied)
+
+
+def test_an_unknown_track_is_refused(copied):
+    with pytest.raises(TrackError, match=r"no track is called 'ovla'; did you mean 'oval'"):
+        go(copied, track="ovla")
+
+
+@pytest.mark.parametrize("wrong", [{"trials": 0}, {"trials": 10_001}, {"checkpoint": "first"}, {"trials": "5"}])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        EvaluateConfig(**{"run": "r", **wrong})
