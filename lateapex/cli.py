@@ -21,6 +21,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lateapex.commands.check import check
+from lateapex.commands.doctor import doctor
+from lateapex.commands.runs import app as runs_app
 from lateapex.commands.tracks import app as tracks_app
 from lateapex.errors import ConfigError, LateapexError
 
@@ -41,6 +44,9 @@ app = typer.Typer(
 )
 
 app.add_typer(tracks_app)
+app.add_typer(runs_app)
+app.command(epilog="Example: lateapex check my-car")(check)
+app.command(epilog="Example: lateapex doctor")(doctor)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")]
 
