@@ -380,7 +380,7 @@ def example(capsys, name):
     return shlex.split(found[1])
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "init"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "init", "check", "doctor"])
 def test_every_option_says_what_it_is(capsys, name):
     for line in command(capsys, name, "--help").out.splitlines():
         if re.match(r"  --[a-z-]+", line):
@@ -391,6 +391,8 @@ def test_the_examples_in_the_help_run(capsys):
     assert command(capsys, *example(capsys, "train"), *FEW).code == 0
     assert command(capsys, *example(capsys, "init")).code == 0
     assert command(capsys, *example(capsys, "evaluate"), "--trials", 1).code == 0
+    assert command(capsys, *example(capsys, "check")).code == 0
+    assert command(capsys, *example(capsys, "doctor")).code == 0
 
 
 def test_help_and_mistakes_do_not_wait_for_torch():

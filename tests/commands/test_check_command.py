@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 import typer
@@ -83,8 +82,3 @@ def test_the_reward_is_tried_on_the_track_that_is_given(place):
     assert typed("my-car").exit_code == 2
     with pytest.raises(TrackError):
         typed("my-car", "--track", "ovall")
-
-
-def test_the_example_of_its_help_runs(place):
-    (example,) = re.findall(r"^ *Example: lateapex check (.*)$", typed("--help").stdout, re.MULTILINE)
-    assert typed(*example.split()).exit_code == 0

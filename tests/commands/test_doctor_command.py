@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 
 import pytest
 import typer
@@ -62,6 +61,5 @@ def test_json_is_one_line_and_the_rest_goes_to_stderr(finds):
     assert "slow     torch" in result.stderr
 
 
-def test_the_example_of_its_help_runs():
-    assert re.search(r"^ *Example: lateapex doctor$", typed("--help").stdout, re.MULTILINE)
+def test_the_speed_of_this_machine_is_measured():
     assert "frames/s with 64 cars on kidney" in typed().stdout
