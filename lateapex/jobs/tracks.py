@@ -58,7 +58,9 @@ def get_track(name: str, base_url: str = BASE_URL, cache: Path | None = None, ti
             return kept
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".getting-", dir=folder) as aside:
-            _download(route, f"{base_url.rstrip('/')}/{name}.npy", Path(aside), timeout).replace(kept)
+            fetched = _download(route, f"{base_url.rstrip('/')}/{name}.npy", Path(aside), timeout)
+            fetched.chmod(0o644)  # the library makes files that nobody else can read
+            fetched.replace(kept)
     except OSError as error:
         raise StorageError(
             f"{folder} cannot keep {name}.npy: {error.strerror or error}; make room or mend its permissions, or choose "

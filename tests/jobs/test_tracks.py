@@ -49,6 +49,7 @@ def test_a_route_is_fetched_once_and_kept_under_its_name(name: str, server: Rout
     path = get_track(name, f"{server.url}/good/", tmp_path / "new" / "cache")
     assert path == tmp_path / "new" / "cache" / f"{name}.npy"
     assert path.read_bytes() == route_bytes()
+    assert path.stat().st_mode & 0o777 == 0o644
     assert get_track(name, f"{server.url}/404", tmp_path / "new" / "cache") == path
     assert server.asked == [f"/good/{name}.npy"]
     assert left_in(tmp_path / "new" / "cache") == [f"{name}.npy"]
