@@ -212,7 +212,7 @@ def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
     """One line on what will happen."""
     task = trainer.collector.task
     track = task.tracks[0]
-    _, height, width = task.pictures.shape
+    height, width = task.pictures.shape[1:3]
     again = f" · from step {trainer.progress.steps:,}" if trainer.progress.steps else ""
     return (
         f"{track.name} {track.length:.2f} m · {config.cars} cars · {len(task.actions)} actions · "

@@ -47,6 +47,7 @@ class RacingTask:
         threads: that draw; 0: one for each core.
         max_steps: steps after which an episode is cut off.
         height, width: rows and columns of the picture.
+        colour: whether pictures are red, green and blue, or grey as the original's network sees them.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class RacingTask:
         max_steps: int = MAX_STEPS,
         height: int = 120,
         width: int = 160,
+        colour: bool = False,
     ) -> None:
         given = [track] if isinstance(track, str | Track) else list(track)
         if num_envs < 1 or not given:
@@ -76,11 +78,13 @@ class RacingTask:
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
         places = np.arange(num_envs) % len(self.tracks)
-        self.simulator = Simulator(self.tracks, places, vehicle=vehicle, height=height, width=width, threads=threads)
+        self.simulator = Simulator(
+            self.tracks, places, vehicle=vehicle, height=height, width=width, colour=colour, threads=threads
+        )
         self.episodes = np.zeros(num_envs, EPISODE_DTYPE)
         self.episodes["episode"] = -1
-        self.pictures = np.zeros((num_envs, height, width), np.uint8)
-        """What each car sees now, `[N, H, W]`."""
+        self.pictures = np.zeros((num_envs, *self.simulator.picture_shape), np.uint8)
+        """What each car sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour."""
         self.rows = np.zeros(num_envs, STEP_DTYPE)
         """The last step of each car, `[N]` of STEP_DTYPE."""
         self.lengths = np.array([self.tracks[place].length for place in places])
@@ -204,7 +208,8 @@ class RacingTask:
 class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
     """N cars as a Gymnasium vector environment.
 
-    Observations are a dictionary from the sensor's name to uint8 `[N, H, W, 1]`. A car whose episode ended is put at
+    Observations are a dictionary from the sensor's name to uint8 `[N, H, W, 1]`, in colour `[N, H, W, 3]`.
+    A car whose episode ended is put at
     its next start within the same step; what it saw last is in `info["final_obs"]`. Arguments as RacingTask.
     """
 
@@ -238,7 +243,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
         if done.any():
             seen = np.full(self.num_envs, None, object)
             for car in np.flatnonzero(done):
-                seen[car] = {self.task.sensor: self.task.pictures[car, :, :, None].copy()}
+                seen[car] = {self.task.sensor: with_channels(self.task.pictures)[car].copy()}
             final = {"final_obs": seen, "_final_obs": done, "final_info": self._info(status, done), "_final_info": done}
             self.task.begin(np.flatnonzero(done))
             status[done] = PREPARE
@@ -249,7 +254,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
         """Nothing is held that needs closing."""
 
     def _observation(self) -> Observation:
-        return {self.task.sensor: self.task.pictures[..., None].copy()}
+        return {self.task.sensor: with_channels(self.task.pictures).copy()}
 
     def _info(self, status: NDArray[Any], which: NDArray[np.bool_]) -> dict[str, Any]:
         """How the cars stand; `which` of them this tells of."""
@@ -264,7 +269,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
 class RacingEnv(gym.Env[Observation, np.int64]):
     """One car as a Gymnasium environment; arguments as RacingTask.
 
-    Observations are a dictionary from the sensor's name to uint8 `[H, W, 1]`.
+    Observations are a dictionary from the sensor's name to uint8 `[H, W, 1]`, in colour `[H, W, 3]`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - Gymnasium's own form
@@ -304,13 +309,11 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         return self._observation(), float(reward[0]), bool(terminated[0]), bool(truncated[0]), info
 
     def render(self) -> Any:
-        """Return what the camera sees, RGB `[H, W, 3]`, in mode "rgb_array"."""
-        if self.render_mode is None:
-            return None
-        return np.repeat(self.task.pictures[0, :, :, None], 3, axis=2)
+        """Return what the camera sees in colour, `[H, W, 3]`, in mode "rgb_array"; its grey is the observation."""
+        return None if self.render_mode is None else self.task.simulator.colour_picture(0)
 
     def _observation(self) -> Observation:
-        return {self.task.sensor: self.task.pictures[0, :, :, None].copy()}
+        return {self.task.sensor: with_channels(self.task.pictures)[0].copy()}
 
     def _info(self, status: str) -> dict[str, Any]:
         return {"progress": float(self.task.episodes["progress"][0]), "episode_status": status}
@@ -323,5 +326,10 @@ def _checked_seed(seed: int) -> int:
 
 
 def _observation_space(task: RacingTask) -> gym.spaces.Dict:
-    _, height, width = task.pictures.shape
-    return gym.spaces.Dict({task.sensor: gym.spaces.Box(0, 255, (height, width, 1), np.uint8)})
+    shape = with_channels(task.pictures).shape[1:]
+    return gym.spaces.Dict({task.sensor: gym.spaces.Box(0, 255, shape, np.uint8)})
+
+
+def with_channels(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return pictures `[N, H, W]` as `[N, H, W, 1]`, and coloured ones as they are; a view."""
+    return pictures[..., None] if pictures.ndim == 3 else pictures

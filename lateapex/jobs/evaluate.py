@@ -84,7 +84,14 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
     metadata = run_metadata(storage)
     name, policy = load_version(storage, config.checkpoint)
     state = load_state(storage)
-    task = RacingTask(track, config.trials, reward=run_reward(storage), metadata=metadata, threads=config.threads)
+    task = RacingTask(
+        track,
+        config.trials,
+        reward=run_reward(storage),
+        metadata=metadata,
+        threads=config.threads,
+        colour=policy.shape.channels == 3,
+    )
     if policy.shape.actions != len(task.actions):
         raise ConfigError(
             f"{config.run}: the model has {policy.shape.actions} actions, its metadata {len(task.actions)}; "

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from lateapex.config import Config, parse, read_toml
 from lateapex.env.actions import ActionRanges
-from lateapex.env.racing import RacingTask
+from lateapex.env.racing import RacingTask, with_channels
 from lateapex.env.reward import RewardFunction, load_reward
 from lateapex.errors import HyperparameterError, LateapexError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
@@ -58,6 +58,8 @@ class TrainConfig(Config):
     """Network of the policy, the one that goes onto the car."""
     critic: str = "lean"
     """Network of the value function; it is only needed while training."""
+    colour: bool = False
+    """Whether the network sees red, green and blue; the original's sees grey."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of weights, starts, actions and the order of samples."""
     out: str | None = None
@@ -170,16 +172,20 @@ def _run(
     torch.set_num_threads(config.torch_threads)
     torch.use_deterministic_algorithms(True)
     bf16 = config.precision == "bfloat16"
-    task = RacingTask(track, config.cars, reward=reward, metadata=metadata, seed=config.seed, threads=config.threads)
-    evaluation = RacingTask(
-        track,
-        config.trainer.evaluation_trials,
-        reward=reward,
-        metadata=metadata,
-        seed=config.seed,
-        threads=config.threads,
+    task, evaluation = (
+        RacingTask(
+            track,
+            cars,
+            reward=reward,
+            metadata=metadata,
+            seed=config.seed,
+            threads=config.threads,
+            colour=config.colour,
+        )
+        for cars in (config.cars, config.trainer.evaluation_trials)
     )
-    shape = Shape(*task.pictures.shape[1:], 1, len(task.actions), isinstance(task.actions, ActionRanges))
+    _, height, width, channels = with_channels(task.pictures).shape
+    shape = Shape(height, width, channels, len(task.actions), isinstance(task.actions, ActionRanges))
     policy = Policy(config.network, config.critic, shape, config.seed)
     files = RunFolderSink(storage, run_hyperparameters(storage).num_episodes_between_training)
     trainer = Trainer(

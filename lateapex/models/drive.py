@@ -14,14 +14,14 @@ from lateapex.env.starts import StartPoses
 from lateapex.records import EpisodeRecord
 
 Watcher = Callable[[int, NDArray[np.uint8]], None]
-"""Called with a car's place and what it sees, `[H, W]`, for each row of its record and in that order."""
+"""Called with a car's place and what it sees, `[H, W]` or `[H, W, C]`, for each row of its record and in that order."""
 
 
 class Driver(Protocol):
     """Says what to do from pictures alone."""
 
     def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-        """Pictures `[N, H, W]` -> actions, as RacingTask.advance takes them."""
+        """Pictures `[N, H, W]` or `[N, H, W, C]` -> actions, as RacingTask.advance takes them."""
         ...
 
 

@@ -98,7 +98,7 @@ class Policy(nn.Module):
         """Sample an action for each car.
 
         Args:
-            pictures: `[N, H, W]`.
+            pictures: `[N, H, W]`, or `[N, H, W, C]`.
             draws: `[N, 4]` uniform in 0..1; all the randomness there is.
             bf16: compute as the update will, in bfloat16 where that is allowed.
         """
@@ -133,9 +133,9 @@ class Policy(nn.Module):
 
 
 def _blocks(pictures: NDArray[np.uint8]) -> list[Tensor]:
-    """Pictures as tensors `[BLOCK, H, W, 1]`; the last is filled up with black."""
+    """Pictures as tensors `[BLOCK, H, W, C]`; the last is filled up with black."""
     count = len(pictures)
-    whole = torch.from_numpy(pictures).unsqueeze(-1)
+    whole = torch.from_numpy(pictures if pictures.ndim == 4 else pictures[..., None])
     blocks = [whole[at : at + BLOCK] for at in range(0, count, BLOCK)]
     if count % BLOCK:
         filler = torch.zeros(BLOCK - count % BLOCK, *whole.shape[1:], dtype=torch.uint8)

@@ -1,4 +1,4 @@
-"""What a front camera sees, in grey: field, road, lines, dashes, walls, sky.
+"""What a camera sees, in grey or in colour: field, road, lines, dashes, walls, sky.
 
 The camera does not roll, so each picture row is a straight line on the ground: one start and one step a row, in
 fixed point. A row is drawn from 1, 2 or 4 such lines (taps) and from the level of the ground picture that fits the
@@ -9,14 +9,14 @@ walls; all else is wall. Hence no pixel needs a bounds check.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lateapex.errors import ConfigError
-from lateapex.sim.ground import LEVELS, TEXEL
-from lateapex.sim.kernel import allocating_kernel, kernel
+from lateapex.sim.ground import LEVELS, TEXEL, Ground
+from lateapex.sim.kernel import kernel
 from lateapex.world.vehicle import CameraMount
 
 MAX_TAPS: Final = 4
@@ -25,13 +25,15 @@ _LINE: Final = np.dtype(
     [
         ("begin", np.int64),  # columns begin to end - 1 see the ground or the sky, the others a wall
         ("end", np.int64),
-        ("u", np.uint64),  # texels, 16.16 fixed point: where column 0 looks, east and north of the ground's corner
-        ("v", np.uint64),
-        ("du", np.uint64),  # from column to column
-        ("dv", np.uint64),
+        ("u", np.uint32),  # texels, 16.16 fixed point: where column 0 looks, east and north of the ground's corner
+        ("v", np.uint32),
+        ("du", np.uint32),  # from column to column; what wraps around comes back for all columns that see the ground
+        ("dv", np.uint32),
     ]
 )
-_FRACTION: Final = np.uint64(16)
+_FRACTION: Final = np.uint32(16)
+_BYTE: Final = np.uint32(8)
+_EVEN_BYTES: Final = np.uint32(0x00FF00FF)
 
 
 class View(NamedTuple):
@@ -100,27 +102,42 @@ def _sampling(mount: CameraMount, focal: float, edges: list[tuple[float, float]]
     return (1 if wanted <= 1.2 else 2 if wanted <= 2.4 else MAX_TAPS), level
 
 
-@allocating_kernel
-def draw(first, last, cars, view, ground, out):  # type: ignore[no-untyped-def] # numba: ints, cars, View, Ground, uint8[N, H, W]
-    """Draw the pictures of cars `first` to `last - 1` into `out`.
+class Scratch(NamedTuple):
+    """Memory that drawing works in; each thread needs its own. `W` columns."""
+
+    lines: NDArray[Any]  # [H, MAX_TAPS] _LINE
+    texel: NDArray[np.uint32]  # [W] place in `Ground.texels`
+    looks: NDArray[Any]  # [MAX_TAPS, W] what the taps of one row see
+    place: NDArray[np.float64]  # [4] see _corners
+    wall: NDArray[np.int64]  # [5]
+
+
+def scratch_for(height: int, width: int, ground: Ground) -> Scratch:
+    """Make the memory for pictures of `height` x `width` of this ground."""
+    looks = np.zeros((MAX_TAPS, width), ground.texels.dtype)
+    return Scratch(
+        np.zeros((height, MAX_TAPS), _LINE), np.zeros(width, np.uint32), looks, np.zeros(4), np.zeros(5, np.int64)
+    )
+
+
+@kernel
+def draw(which, cars, view, ground, out, scratch):  # type: ignore[no-untyped-def] # numba: int64[M], cars, View, Ground, see below, Scratch
+    """Draw what the cars in `which` see into `out`, uint8 `[N, H, W]` of a grey ground, `[N, H, W, 3]` of a coloured.
 
     Each is drawn alone, so that any split over threads gives the same bytes.
     """
-    height, width = out.shape[1], out.shape[2]
-    lines = np.empty((height, MAX_TAPS), _LINE)
-    texel = np.empty(width, np.uint32)
-    greys = np.empty((MAX_TAPS, width), np.uint8)
-    place = np.empty(4)
-    wall = np.empty(5, np.int64)
-    for i in range(first, last):
+    width = out.shape[2]
+    place, wall = scratch.place, scratch.wall
+    for n in range(which.size):
+        i = which[n]
         k = cars[i].track
         fx = np.cos(cars[i].yaw)
         fy = np.sin(cars[i].yaw)
         x = cars[i].x + view.forward * fx
         y = cars[i].y + view.forward * fy
-        room = (place, wall, _corners(x, y, fx, fy, ground.walls[k], place, wall), ground.wall_grey[k])
-        _cast(x, y, fx, fy, width, view, ground, k, lines)
-        _paint(out[i], view, ground, k, lines, room, texel, greys)
+        room = (place, wall, _corners(x, y, fx, fy, ground.walls[k], place, wall), ground.wall_look[k])
+        _cast(x, y, fx, fy, width, view, ground, k, scratch.lines)
+        _paint(out[i], view, ground, k, room, scratch)
 
 
 @kernel
@@ -151,10 +168,10 @@ def _cast(x, y, fx, fy, width, view, ground, k, lines):  # type: ignore[no-untyp
                 first = (x0 - ax) * (inverse_x / step), (x1 - ax) * (inverse_x / step)
                 second = (y0 - ay) * (inverse_y / step), (y1 - ay) * (inverse_y / step)
                 line.begin, line.end = _columns(first, second, width)
-            line.u = np.uint64(np.int64((ax - origin_x) * scale))
-            line.v = np.uint64(np.int64((ay - origin_y) * scale))
-            line.du = np.uint64(np.int64(step * fy * scale))
-            line.dv = np.uint64(np.int64(-step * fx * scale))
+            line.u = np.uint32(np.int64((ax - origin_x) * scale))
+            line.v = np.uint32(np.int64((ay - origin_y) * scale))
+            line.du = np.uint32(np.int64(step * fy * scale))
+            line.dv = np.uint32(np.int64(-step * fx * scale))
 
 
 @kernel
@@ -170,57 +187,87 @@ def _columns(first, second, width):  # type: ignore[no-untyped-def] # numba: pai
 
 
 @kernel
-def _paint(picture, view, ground, k, lines, room, texel, greys):  # type: ignore[no-untyped-def] # numba: see draw; see draw, _fill_walls
+def _paint(picture, view, ground, k, room, scratch):  # type: ignore[no-untyped-def] # numba: see draw; see draw, _fill_walls
     """Fill a picture row by row: each tap by itself, then their mean."""
     width = picture.shape[1]
     for row in range(picture.shape[0]):
         taps, level = view.taps[row], view.level[row]
         texels = ground.texels[ground.first[k, level] :]
-        pitch = np.uint64(ground.pitch[k, level])
+        pitch = np.uint32(ground.pitch[k, level])
         for tap in range(taps):
-            target = picture[row] if taps == 1 else greys[tap]
-            line = lines[row, tap]
+            looks = scratch.looks[tap]
+            line = scratch.lines[row, tap]
             begin, end = line.begin, line.end
             if begin > 0 or end < width:
-                scale = view.focal * view.ahead[row, tap]
-                _fill_walls(target, begin, end, scale, room)
+                _fill_walls(looks, begin, end, view.focal * view.ahead[row, tap], room)
             if view.inverse_drop[row, tap] < 0.0:
-                target[begin:end] = ground.sky_grey[k]
+                looks[begin:end] = ground.sky_look[k]
             else:
-                _find_texels(texel[: end - begin], np.uint64(begin), line, pitch)
-                _read_texels(target[begin:end], texel, texels)
-        if taps > 1:
-            _average(picture[row], taps, greys)
+                _find_texels(scratch.texel[: end - begin], np.uint32(begin), line, pitch)
+                _read_texels(looks[begin:end], scratch.texel, texels)
+        _write(picture[row], taps, scratch.looks)
 
 
 @kernel
-def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # numba: uint32[columns], uint64, _LINE, uint64
+def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # numba: uint32[columns], uint32, _LINE, uint32
     """Find the texels that a tap hits from column `start` on; apart from `_read_texels` so that it runs in vectors."""
-    u = line.u + start * line.du
-    v = line.v + start * line.dv
     du, dv = line.du, line.dv
+    u = np.uint32(line.u + start * du)
+    v = np.uint32(line.v + start * dv)
     for c in range(texel.size):
-        texel[c] = np.uint32((v >> _FRACTION) * pitch + (u >> _FRACTION))
-        u += du
-        v += dv
+        texel[c] = (v >> _FRACTION) * pitch + (u >> _FRACTION)
+        u = np.uint32(u + du)
+        v = np.uint32(v + dv)
 
 
 @kernel
-def _read_texels(target, texel, texels):  # type: ignore[no-untyped-def] # numba: uint8[columns], uint32[>= columns], flat uint8
-    for c in range(target.size):
-        target[c] = texels[texel[c]]
+def _read_texels(looks, texel, texels):  # type: ignore[no-untyped-def] # numba: looks[columns], uint32[>= columns], flat looks
+    for c in range(looks.size):
+        looks[c] = texels[texel[c]]
 
 
 @kernel
-def _average(line, taps, greys):  # type: ignore[no-untyped-def] # numba: uint8[W], 2 or 4, uint8[MAX_TAPS, W]
-    """Round the mean of the first `taps` rows of `greys`."""
-    if taps == 2:
+def _write(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uint8[W] or uint8[W, 3], 1, 2 or 4, [MAX_TAPS, W]
+    """Round the mean of the first `taps` rows of `looks`."""
+    if line.ndim == 1:
+        _mean_greys(line, taps, looks)
+    else:
+        _mean_colours(looks[0], taps, looks)
+        for c in range(line.shape[0]):
+            look = looks[0, c]
+            line[c, 0] = np.uint8(look)
+            line[c, 1] = np.uint8(look >> _BYTE)
+            line[c, 2] = np.uint8(look >> _FRACTION)
+
+
+@kernel
+def _mean_greys(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uint8[W], 1, 2 or 4, uint8[MAX_TAPS, W]
+    if taps == 1:
         for c in range(line.size):
-            line[c] = np.uint8((np.uint16(greys[0, c]) + np.uint16(greys[1, c]) + np.uint16(1)) >> np.uint16(1))
+            line[c] = looks[0, c]
+    elif taps == 2:
+        for c in range(line.size):
+            line[c] = np.uint8((np.uint16(looks[0, c]) + np.uint16(looks[1, c]) + np.uint16(1)) >> np.uint16(1))
     else:
         for c in range(line.size):
-            total = np.uint16(greys[0, c]) + np.uint16(greys[1, c]) + np.uint16(greys[2, c]) + np.uint16(greys[3, c])
+            total = np.uint16(looks[0, c]) + np.uint16(looks[1, c]) + np.uint16(looks[2, c]) + np.uint16(looks[3, c])
             line[c] = np.uint8((total + np.uint16(2)) >> np.uint16(2))
+
+
+@kernel
+def _mean_colours(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uint32[W], 1, 2 or 4, uint32[MAX_TAPS, W]
+    """As `_mean_greys`, red and blue in one number: a sum of four has room between them."""
+    if taps == 1:
+        return
+    shift = np.uint32(taps >> 1)
+    half = np.uint32(0x00010001) << np.uint32(shift - 1)
+    for c in range(line.size):
+        red_blue = half
+        green = half
+        for tap in range(taps):
+            red_blue += looks[tap, c] & _EVEN_BYTES
+            green += looks[tap, c] >> _BYTE & _EVEN_BYTES
+        line[c] = (red_blue >> shift & _EVEN_BYTES) | (green >> shift & _EVEN_BYTES) << _BYTE
 
 
 @kernel
@@ -259,18 +306,18 @@ def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] 
 
 
 @kernel
-def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: uint8[W], ints, float, room: see draw
+def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: looks[W], ints, float, room: see draw
     """Paint walls on all columns but begin to end - 1; a corner stands `scale * place` columns right of the middle."""
-    place, wall, count, greys = room
+    place, wall, count, look_of = room
     width = line.size
     at = 0
     for n in range(count + 1):
         until = width
         if n < count:
             until = min(max(int(np.ceil(min(0.5 * (width - 1) + scale * place[n], width))), at), width)
-        grey = greys[wall[n]]
+        look = look_of[wall[n]]
         for c in range(at, min(until, begin)):
-            line[c] = grey
+            line[c] = look
         for c in range(max(at, end), until):
-            line[c] = grey
+            line[c] = look
         at = until

@@ -7,16 +7,16 @@ resolution. All levels of all tracks lie in one flat array.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import TrackError
 from lateapex.sim.geometry import square_distance
 from lateapex.sim.kernel import allocating_kernel, kernel
 from lateapex.sim.tables import border_edges, segments_between
-from lateapex.world.scene import Scene, grey
+from lateapex.world.scene import LUMINANCE, Colour, Scene, grey
 from lateapex.world.track import Track
 
 TEXEL: Final = 0.004
@@ -33,20 +33,23 @@ _MOST_TEXELS = 2**28  # 65 m x 65 m; the longest official track, penbay_pro, has
 
 
 class Ground(NamedTuple):
-    """Pictures, walls and sky of all tracks of a simulator; `K` tracks."""
+    """Pictures, walls and sky of all tracks of a simulator; `K` tracks.
 
-    texels: NDArray[np.uint8]  # flat, all levels of all tracks
+    A look is a grey level, uint8, or red, green and blue from the lowest byte up, uint32.
+    """
+
+    texels: NDArray[Any]  # flat, the looks of all levels of all tracks
     first: NDArray[np.int64]  # [K, LEVELS] place of texel (0, 0)
     pitch: NDArray[np.int64]  # [K, LEVELS] from a texel to the one north of it
     origin: NDArray[np.float64]  # [K, 2] m, the corner of texel (0, 0)
     walls: NDArray[np.float64]  # [K, 4] m: xmin, ymin, xmax, ymax
     wall_height: NDArray[np.float64]  # [K] m
-    wall_grey: NDArray[np.uint8]  # [K, 4] south, east, north, west wall
-    sky_grey: NDArray[np.uint8]  # [K]
+    wall_look: NDArray[Any]  # [K, 4] south, east, north, west wall
+    sky_look: NDArray[Any]  # [K]
 
 
-def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene]) -> Ground:
-    """Paint all tracks in grey.
+def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool = False) -> Ground:
+    """Paint all tracks, in grey or in colour; the grey is the luminance of the colour, but for rounding.
 
     Raises:
         TrackError: a track is too large to be painted.
@@ -55,7 +58,7 @@ def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene]) -> Ground:
     levels = [
         level
         for track, scene, walls in zip(tracks, scenes, places, strict=True)
-        for level in _pyramid(_paint(track, scene, walls))
+        for level in _pyramid(_paint(track, scene, walls, colour))
     ]
     first = np.cumsum([0] + [level.size for level in levels[:-1]])
     return Ground(
@@ -65,9 +68,23 @@ def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene]) -> Ground:
         origin=np.array(places)[:, :2] - _PAD * TEXEL,
         walls=np.array(places),
         wall_height=np.array([scene.wall_height for scene in scenes]),
-        wall_grey=np.array([_wall_greys(scene) for scene in scenes], np.uint8),
-        sky_grey=np.array([round(grey(scene.sky)) for scene in scenes], np.uint8),
+        wall_look=_looks([_wall_colours(scene) for scene in scenes], colour),
+        sky_look=_looks([scene.sky for scene in scenes], colour),
     )
+
+
+def _looks(colours: ArrayLike, colour: bool) -> NDArray[Any]:
+    """Return colours `[..., 3]` as looks `[...]`."""
+    channels = np.asarray(colours, np.float64)
+    return _packed(np.rint(channels if colour else channels @ LUMINANCE[:, None]).astype(np.uint8))
+
+
+def _packed(channels: NDArray[np.uint8]) -> NDArray[Any]:
+    """Join the channels `[..., 1 or 3]` of each texel to its look."""
+    if channels.shape[-1] == 1:
+        return channels[..., 0]
+    red, green, blue = (channels[..., n].astype(np.uint32) for n in range(3))
+    return np.asarray(red | green << np.uint32(8) | blue << np.uint32(16))
 
 
 def _walls(track: Track, scene: Scene) -> tuple[float, float, float, float]:
@@ -76,22 +93,22 @@ def _walls(track: Track, scene: Scene) -> tuple[float, float, float, float]:
     return x0 - gap, y0 - gap, x1 + gap, y1 + gap
 
 
-def _wall_greys(scene: Scene) -> tuple[int, int, int, int]:
-    """Tell the greys of the south, east, north and west wall: the sun stands in the south-east."""
-    lit, shade = round(grey(scene.wall)), round(grey(scene.wall_shade))
-    return shade, shade, lit, lit
+def _wall_colours(scene: Scene) -> tuple[Colour, Colour, Colour, Colour]:
+    """Tell the colours of the south, east, north and west wall: the sun stands in the south-east."""
+    return scene.wall_shade, scene.wall_shade, scene.wall, scene.wall
 
 
 def _grain(scene: Scene) -> NDArray[np.float32]:
-    """Draw the grain of field and road, `[2, TILE, TILE]` grey levels around 0: half of it fine, half 2 cm spots."""
+    """Draw the grain of field and road, `[2, TILE, TILE]` shares of their colour: half of it fine, half 2 cm spots."""
     draw = np.random.Generator(np.random.Philox(key=20180101))
     spots = np.kron(draw.standard_normal((_TILE // 5, _TILE // 5)), np.ones((5, 5)))
     pattern = np.sqrt(0.5) * (draw.standard_normal((_TILE, _TILE)) + spots)
-    return np.stack([pattern * scene.field_grain, pattern * scene.road_grain]).astype(np.float32)
+    spreads = scene.field_grain / max(grey(scene.field), 1.0), scene.road_grain / max(grey(scene.road), 1.0)
+    return np.stack([pattern * spread for spread in spreads]).astype(np.float32)
 
 
-def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float]) -> NDArray[np.uint8]:
-    """Paint level 0 of one track, whole texels of the coarsest level in both directions."""
+def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float], colour: bool) -> NDArray[np.uint8]:
+    """Paint level 0 of one track, `[rows, columns, 1 or 3]`: whole texels of the coarsest level in both directions."""
     x0, y0 = walls[0] - _PAD * TEXEL, walls[1] - _PAD * TEXEL
     rows, columns = (
         -(-(int(np.ceil((high - low) / TEXEL)) + _PAD) // _BLOCK) * _BLOCK
@@ -102,35 +119,37 @@ def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float])
             f"{track.name} lies in a room of {walls[2] - walls[0]:.0f} x {walls[3] - walls[1]:.0f} m; at most "
             f"{_MOST_TEXELS * TEXEL**2:.0f} m² can be drawn: are its coordinates metres?"
         )
-    picture = np.empty((rows, columns), np.uint8)
+    picture = np.empty((rows, columns, 3 if colour else 1), np.uint8)
     center = segments_between(track.center, track.closed)
     center = np.column_stack([center, track.along[: len(center)]])
     pitch = track.length / max(round(track.length / scene.dash_pitch), 1)
-    greys = np.array([grey(scene.field), grey(scene.road), grey(scene.line), grey(scene.dash)], np.float32)
+    looks = np.array([scene.field, scene.road, scene.line, scene.dash], np.float64)
+    looks = (looks if colour else looks @ LUMINANCE[:, None]).astype(np.float32)
     sizes = np.array([scene.line_width, pitch, scene.dash_length, scene.dash_width])
-    _paint_rows(picture, x0, y0, border_edges(track), track.lines == "inside", center, greys, sizes, _grain(scene))
+    _paint_rows(picture, x0, y0, border_edges(track), track.lines == "inside", center, looks, sizes, _grain(scene))
     return picture
 
 
-def _pyramid(level: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    """Halve a picture again and again; pad the rows of all levels."""
+def _pyramid(level: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    """Halve a picture again and again; pack the channels and pad the rows of all levels."""
     levels = [level]
     while len(levels) < LEVELS:
         quads = levels[-1].astype(np.uint16)
         total = quads[0::2, 0::2] + quads[1::2, 0::2] + quads[0::2, 1::2] + quads[1::2, 1::2]
         levels.append(((total + 2) >> 2).astype(np.uint8))
-    return [_padded(level) for level in levels]
+    return [_padded(_packed(level)) for level in levels]
 
 
-def _padded(level: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _padded(level: NDArray[Any]) -> NDArray[Any]:
     """Lengthen rows to an odd number of cache lines: at an even one, texels above each other fight for few places."""
-    lines = -(-level.shape[1] // _CACHE_LINE) | 1
-    return np.pad(level, ((0, 0), (0, lines * _CACHE_LINE - level.shape[1])))
+    texels = _CACHE_LINE // level.itemsize
+    lines = -(-level.shape[1] // texels) | 1
+    return np.pad(level, ((0, 0), (0, lines * texels - level.shape[1])))
 
 
 @allocating_kernel
-def _paint_rows(picture, x0, y0, edges, lines_inside, center, greys, sizes, grain):  # type: ignore[no-untyped-def] # numba: see _paint
-    rows, columns = picture.shape
+def _paint_rows(picture, x0, y0, edges, lines_inside, center, looks, sizes, grain):  # type: ignore[no-untyped-def] # numba: see _paint
+    rows, columns, channels = picture.shape
     line_width, dash_width = sizes[0], sizes[3]
     reach = line_width + 2.0 * TEXEL
     border = np.empty((_STRIP, columns), np.float32)
@@ -154,12 +173,17 @@ def _paint_rows(picture, x0, y0, edges, lines_inside, center, greys, sizes, grai
                 inward = away if passed % 2 == 1 else -away
                 road = _cover(inward)
                 line = road - _cover(inward - line_width) if lines_inside else _cover(inward + line_width) - road
-                value = greys[0] + grain[0, j % _TILE, i % _TILE]
-                value += road * (greys[1] + grain[1, j % _TILE, i % _TILE] - value)
-                value += line * (greys[2] - value)
+                dash = np.float32(0.0)
                 if middle[j - top, i] < dash_width:
-                    value += _dash(middle[j - top, i], along[j - top, i], sizes) * (greys[3] - value)
-                picture[j, i] = np.uint8(min(max(value + np.float32(0.5), np.float32(0.0)), np.float32(255.0)))
+                    dash = _dash(middle[j - top, i], along[j - top, i], sizes)
+                field_light = np.float32(1.0) + grain[0, j % _TILE, i % _TILE]
+                road_light = np.float32(1.0) + grain[1, j % _TILE, i % _TILE]
+                for n in range(channels):
+                    value = looks[0, n] * field_light
+                    value += road * (looks[1, n] * road_light - value)
+                    value += line * (looks[2, n] - value)
+                    value += dash * (looks[3, n] - value)
+                    picture[j, i, n] = np.uint8(min(max(value + np.float32(0.5), np.float32(0.0)), np.float32(255.0)))
 
 
 @allocating_kernel

@@ -9,16 +9,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import ConfigError
-from lateapex.sim.camera import draw, view_of
+from lateapex.sim.camera import draw, scratch_for, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
 from lateapex.sim.geometry import locate
-from lateapex.sim.ground import paint_grounds
+from lateapex.sim.ground import Ground, paint_grounds
 from lateapex.sim.kernel import kernel
 from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
@@ -27,7 +28,8 @@ from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 
-_BLOCK = 8  # cars drawn by a thread at a time: small enough to share evenly, large enough to hide the hand-over
+_BLOCK = 8  # cars that a thread draws at a time, at least: fewer would not pay for the hand-over
+_SHARES = 8  # blocks for each thread of a large batch: more would be shared more evenly, at more hand-overs
 
 
 class Simulator:
@@ -39,6 +41,7 @@ class Simulator:
         world: `[N]` which world each car is in; a world of its own for each if not given.
         vehicle: the cars.
         height, width: rows and columns of the camera's pictures.
+        colour: whether pictures are red, green and blue, `[N, H, W, 3]`, or grey, `[N, H, W]`.
         threads: threads that draw; 0: one for each core.
         scenes: looks, one a track; those of the tracks' names if not given.
 
@@ -56,6 +59,7 @@ class Simulator:
         vehicle: Vehicle | None = None,
         height: int = 120,
         width: int = 160,
+        colour: bool = False,
         threads: int = 0,
         scenes: Sequence[Scene] | None = None,
     ) -> None:
@@ -72,11 +76,14 @@ class Simulator:
         self.clock = 0
         """Steps since the beginning."""
         self._tables = track_tables(self.tracks)
-        self._ground = paint_grounds(self.tracks, looks)
+        self.scenes = looks
+        self._ground = paint_grounds(self.tracks, looks, colour)
         self._view = view_of(self.vehicle.camera, height, width)
         self._vehicles = vehicle_records([self.vehicle] * len(places))
-        self._size = (height, width)
+        self.picture_shape = (height, width, 3) if colour else (height, width)
+        """Shape of one car's picture."""
         self._threads = threads or os.cpu_count() or 1
+        self._scratches = [scratch_for(height, width, self._ground) for _ in range(self._threads)]
         self._pool = ThreadPoolExecutor(self._threads - 1, "draw") if self._threads > 1 else None
         self._compile()
 
@@ -85,7 +92,7 @@ class Simulator:
         none, cars, vehicles = np.zeros(0), self.cars[:0], self._vehicles[:0]
         _locate_some(np.zeros(0, np.int64), self.cars, self._vehicles, self._tables)
         _step_all(cars, vehicles, self._tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
-        draw(0, 0, self.cars, self._view, self._ground, np.zeros((0, *self._size), np.uint8))
+        self._draw(np.zeros(0, np.int64), np.zeros((0, *self.picture_shape), np.uint8))
         words(0, none, none, 0)
 
     @property
@@ -127,38 +134,61 @@ class Simulator:
         """Draw what all cars see.
 
         Args:
-            out: `[N, H, W]`, overwritten.
+            out: `[N, H, W]` or `[N, H, W, 3]`, overwritten.
             meanwhile: called once while other threads draw; the kernels hold no lock.
 
         Raises:
             ConfigError: `out` has another shape or type, or its bytes do not lie one after the other.
         """
         self._check_pictures(out)
-        helpers: list[Future[None]] = []
-        blocks = iter(range(0, self.count, _BLOCK))
-
-        def work() -> None:
-            for first in blocks:
-                draw(first, min(first + _BLOCK, self.count), self.cars, self._view, self._ground, out)
-
-        if self._pool is not None and (self.count > _BLOCK or meanwhile is not None):
-            helpers = [self._pool.submit(work) for _ in range(self._threads - 1)]
-        try:
-            if meanwhile is not None:
-                meanwhile()
-            work()
-        finally:
-            for helper in helpers:
-                helper.result()
+        self._draw_shared(np.arange(self.count), out, meanwhile)
 
     def render_some(self, cars: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
         """Draw what some cars see into their rows of `out`; see `render`."""
         self._check_pictures(out)
-        for car in cars:
-            draw(int(car), int(car) + 1, self.cars, self._view, self._ground, out)
+        self._draw_shared(np.ascontiguousarray(cars, np.int64), out, None)
+
+    def colour_picture(self, car: int) -> NDArray[np.uint8]:
+        """Draw what one car sees in colour, uint8 `[H, W, 3]`, whatever `render` draws."""
+        height, width = self.picture_shape[:2]
+        out = np.zeros((1, height, width, 3), np.uint8)
+        ground = self.coloured_ground
+        draw(np.zeros(1, np.int64), self.cars[[car]], self._view, ground, out, scratch_for(height, width, ground))
+        picture: NDArray[np.uint8] = out[0]
+        return picture
+
+    @cached_property
+    def coloured_ground(self) -> Ground:
+        """All tracks in colour; painted when first asked for, which takes as long as making the simulator."""
+        return self._ground if len(self.picture_shape) == 3 else paint_grounds(self.tracks, self.scenes, colour=True)
+
+    def _draw_shared(
+        self, cars: NDArray[np.int64], out: NDArray[np.uint8], meanwhile: Callable[[], None] | None
+    ) -> None:
+        """Draw in blocks that all threads take from one list, so that none waits long for another."""
+        helpers: list[Future[None]] = []
+        block = max(_BLOCK, -(-len(cars) // (_SHARES * self._threads)))
+        blocks = iter(range(0, len(cars), block))
+
+        def work(thread: int) -> None:
+            for first in blocks:
+                self._draw(cars[first : first + block], out, thread)
+
+        if self._pool is not None and (len(cars) > block or meanwhile is not None):
+            helpers = [self._pool.submit(work, thread) for thread in range(1, self._threads)]
+        try:
+            if meanwhile is not None:
+                meanwhile()
+            work(0)
+        finally:
+            for helper in helpers:
+                helper.result()
+
+    def _draw(self, cars: NDArray[np.int64], out: NDArray[np.uint8], thread: int = 0) -> None:
+        draw(cars, self.cars, self._view, self._ground, out, self._scratches[thread])
 
     def _check_pictures(self, out: NDArray[np.uint8]) -> None:
-        needed = (self.count, *self._size)
+        needed = (self.count, *self.picture_shape)
         if out.shape != needed or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ConfigError(
                 f"out has shape {out.shape} and type {out.dtype}; numpy.zeros({needed}, numpy.uint8) is needed"

@@ -9,8 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+import numpy as np
+
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green, blue, 0-255."""
+
+LUMINANCE: Final = np.array([0.2989, 0.5870, 0.1140])
+"""Weights of red, green and blue with which the original makes the grey picture that its network sees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,5 +67,4 @@ def scene_of(track: str) -> Scene:
 
 def grey(colour: Colour) -> float:
     """Luminance as the original's network sees it, 0-255: 0.2989 R + 0.5870 G + 0.1140 B."""
-    red, green, blue = colour
-    return 0.2989 * red + 0.5870 * green + 0.1140 * blue
+    return float(np.dot(colour, LUMINANCE))

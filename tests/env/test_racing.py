@@ -350,12 +350,7 @@ def test_a_seed_starts_the_count_of_episodes_anew() -> None:
     assert not np.array_equal(first[0][env.task.sensor], first[1][env.task.sensor])
 
 
-def test_the_picture_is_rendered_in_colour_channels() -> None:
-    env = RacingEnv(render_mode="rgb_array", **SMALL)
-    observation, _ = env.reset(seed=0)
-    picture = env.render()
-    assert picture.shape == (16, 24, 3)
-    np.testing.assert_array_equal(picture[:, :, 1:2], observation["FRONT_FACING_CAMERA"])
+def test_no_picture_is_rendered_unless_asked_for() -> None:
     assert RacingEnv(**SMALL).render() is None
 
 
@@ -467,3 +462,22 @@ def test_many_cars_do_as_gymnasiums_vector_of_single_cars(max_steps: int) -> Non
 def test_wrong_use_is_refused(attempt: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         attempt()
+
+
+def test_in_colour_observations_have_three_channels_whose_luminance_is_the_grey_picture() -> None:
+    grey, coloured = (RacingVectorEnv("oval", 2, height=24, width=32, colour=flag, threads=1) for flag in (False, True))
+    (seen,), (colours,) = (env.reset(seed=3)[0].values() for env in (grey, coloured))
+    assert seen.shape == (2, 24, 32, 1)
+    assert colours.shape == (2, 24, 32, 3)
+    assert coloured.observation_space.contains({coloured.task.sensor: colours})
+    assert np.abs(colours @ [0.2989, 0.5870, 0.1140] - seen[..., 0]).max() < 2.0
+    assert np.ptp(colours.astype(np.int64), axis=-1).max() > 50
+
+
+def test_the_rendered_picture_is_in_colour_and_its_luminance_is_the_observation() -> None:
+    env = RacingEnv("oval", render_mode="rgb_array", height=24, width=32)
+    observation, _ = env.reset(seed=1)
+    picture = env.render()
+    assert picture.shape == (24, 32, 3)
+    assert np.ptp(picture.astype(np.int64), axis=-1).max() > 50
+    assert np.abs(picture @ [0.2989, 0.5870, 0.1140] - observation[env.task.sensor][..., 0]).max() < 2.0

@@ -14,6 +14,7 @@ from lateapex.errors import ConfigError, HyperparameterError, LateapexError, Met
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.metrics import read_metrics
 from lateapex.formats.simtrace import read_simtrace
+from lateapex.jobs.evaluate import EvaluateConfig, evaluate
 from lateapex.jobs.train import preset, resume, train, train_config
 from lateapex.storage import DiskStorage
 from lateapex.training.checkpoint import load_version
@@ -344,3 +345,14 @@ def test_a_run_whose_settings_were_changed_is_refused_and_kept(copied, change, m
 def test_a_run_that_does_not_exist_cannot_go_on(tmp_path):
     with pytest.raises(RunError, match="does not exist"):
         resume(str(tmp_path / "missing"))
+
+
+# ---------------------------------------------------------------------------------------------------- it sees colour
+
+
+@pytest.mark.parametrize("network", ["lean", "shallow"])
+def test_in_colour_both_networks_take_three_channels_and_the_model_is_evaluated_in_colour(tmp_path, network):
+    run = small_run(tmp_path / "run", colour=True, network=network)
+    policy = load_version(DiskStorage(str(run)), "last")[1]
+    assert policy.shape.channels == 3
+    assert evaluate(EvaluateConfig(run=str(run), trials=2)).model.endswith(".pt")

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lateapex.sim.camera import draw, view_of
+from lateapex.sim.camera import draw, scratch_for, view_of
 from lateapex.sim.ground import paint_grounds
 from lateapex.sim.simulator import Simulator
 from lateapex.sim.state import STATE_DTYPE
@@ -48,7 +48,7 @@ def simulator(track: Track, scene: Scene, height: int = 120, width: int = 160, c
 def picture(sim: Simulator, x: float, y: float, yaw: float) -> NDArray[np.uint8]:
     """Return what a car at this centre sees, `[H, W]`."""
     sim.place(np.array([0]), x, y, yaw)
-    out = np.full((1, *sim._size), 77, np.uint8)
+    out = np.full((1, *sim.picture_shape), 77, np.uint8)
     sim.render(out)
     seen: NDArray[np.uint8] = out[0]
     return seen
@@ -274,7 +274,7 @@ def test_from_any_pose_only_the_room_is_read_and_only_the_picture_written(
     cars = np.zeros(3, STATE_DTYPE)
     cars["x"], cars["y"], cars["yaw"] = x, y, yaw
     out = np.full((3, *size), 7, np.uint8)
-    draw(1, 2, cars, view, GROUND, out)
+    draw(np.array([1]), cars, view, GROUND, out, scratch_for(*size, GROUND))
     assert (out[[0, 2]] == 7).all()
     assert out[1].min() >= 50
     assert out[1].max() <= 100

@@ -137,8 +137,8 @@ def test_walls_stand_0_9_m_from_the_track_and_the_north_and_west_ones_are_lit() 
     ground = paint_grounds([straight()], [SMOOTH])
     assert ground.walls[0].tolist() == pytest.approx([-0.9, -HALF - 0.9, 4.9, HALF + 0.9])
     shade, lit = round(grey(SMOOTH.wall_shade)), round(grey(SMOOTH.wall))
-    assert ground.wall_grey[0].tolist() == [shade, shade, lit, lit]
-    assert ground.sky_grey.tolist() == [178]
+    assert ground.wall_look[0].tolist() == [shade, shade, lit, lit]
+    assert ground.sky_look.tolist() == [178]
 
 
 def test_several_tracks_in_one_array_are_as_each_alone() -> None:
