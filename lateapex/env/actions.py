@@ -6,6 +6,7 @@ A racer's values reach rewards and logs as written; the car gets them within wha
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import gymnasium as gym
@@ -69,7 +70,12 @@ class ActionTable:
     def commands(self, actions: ArrayLike, count: int) -> Commands:
         """Look up `[count]` places in the table; errors as `checked`."""
         places = self.checked(actions, count)
-        return _commands(places, self.steering_angle[places], self.speed[places])
+        return Commands(places, *self._told[:, places])
+
+    @cached_property
+    def _told(self) -> NDArray[np.float64]:
+        """`[4, A]` what a car is told with each action, in the order of Commands."""
+        return np.stack(_commands(np.arange(len(self)), self.steering_angle, self.speed)[1:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 An episode is what it was in the original: the first action is swallowed while the car is held ("prepare", reward 0,
 no call of the reward function); from then on the reward of a step, and whether the episode ends with it, are judged
 on the pose before the action acts, together with the commanded values; the observation is the picture 1/15 s later.
+`quirks="fixed"` mends what is odd in that; `docs/quirks.md` says what.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from lateapex.env.actions import Commands, actions_of
+from lateapex.env.actions import actions_of
+from lateapex.env.params import Moment, Params
 from lateapex.env.reward import RewardFunction, load_reward
-from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, begin, judge
+from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, Quirks, begin, judge, note
 from lateapex.env.starts import RandomStarts, StartPoses, Starts
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata
@@ -48,6 +50,9 @@ class RacingTask:
         max_steps: steps after which an episode is cut off.
         height, width: rows and columns of the picture.
         colour: whether pictures are red, green and blue, or grey as the original's network sees them.
+        quirks: "original", or "fixed".
+        alternate_direction: each car drives every other episode the other way round, beginning as the track is.
+        pictures: False: nothing is drawn, and `pictures` stays empty; for drivers that know the cars' state.
     """
 
     def __init__(
@@ -65,11 +70,20 @@ class RacingTask:
         height: int = 120,
         width: int = 160,
         colour: bool = False,
+        quirks: Quirks = "original",
+        alternate_direction: bool = False,
+        pictures: bool = True,
     ) -> None:
         given = [track] if isinstance(track, str | Track) else list(track)
         if num_envs < 1 or not given:
             raise ConfigError(f"{num_envs} cars on {len(given)} tracks; at least one of each is needed")
+        if quirks not in ("original", "fixed"):
+            raise ConfigError(f"quirks is {quirks!r}; 'original' or 'fixed' is needed")
         self.tracks = [item if isinstance(item, Track) else load_track(item) for item in given]
+        self._directions = 2 if alternate_direction else 1
+        self._tracks_given = len(self.tracks)
+        if alternate_direction:
+            self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
         self.sensor = self.metadata.sensors[0]
@@ -77,19 +91,30 @@ class RacingTask:
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
-        places = np.arange(num_envs) % len(self.tracks)
+        self.quirks: Quirks = quirks
+        self.draws = pictures
+        self._first_track = np.arange(num_envs) % self._tracks_given
         self.simulator = Simulator(
-            self.tracks, places, vehicle=vehicle, height=height, width=width, colour=colour, threads=threads
+            self.tracks,
+            self._first_track,
+            vehicle=vehicle,
+            height=height,
+            width=width,
+            colour=colour,
+            threads=threads,
+            pictures=pictures,
         )
         self.episodes = np.zeros(num_envs, EPISODE_DTYPE)
         self.episodes["episode"] = -1
-        self.pictures = np.zeros((num_envs, *self.simulator.picture_shape), np.uint8)
+        self.pictures = np.zeros((num_envs, *self.simulator.picture_shape) if pictures else (num_envs, 0, 0), np.uint8)
         """What each car sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour."""
         self.rows = np.zeros(num_envs, STEP_DTYPE)
         """The last step of each car, `[N]` of STEP_DTYPE."""
-        self.lengths = np.array([self.tracks[place].length for place in places])
-        self._shared = {"waypoints": [self.tracks[place].waypoints for place in places]}
-        self._is_reversed = np.array([self.tracks[place].reversed for place in places])
+        self.lengths = np.array([self.tracks[place].length for place in self._first_track])
+        self._waypoints = [track.waypoints for track in self.tracks]
+        self._reversed = np.array([track.reversed for track in self.tracks])
+        self._before = self.simulator.cars.copy()
+        self._shared = {"waypoints": [self._waypoints[place] for place in self._first_track]}
 
     def reseed(self, seed: int) -> None:
         """Take another seed and count the episodes anew."""
@@ -105,18 +130,19 @@ class RacingTask:
         """
         if poses is None:
             poses = self.starts.draw(self.seed, cars, self.episodes["episode"][cars] + 1)
-        state = self.simulator.cars
-        middle = np.array(
-            [self.tracks[state["track"][car]].pose_at(at) for car, at in zip(cars, poses.fraction, strict=True)]
-        )
-        x, y, yaw = middle.reshape(-1, 3).T
-        self.simulator.place(cars, x, y, yaw)
-        aside = poses.offset * state["track_width"][cars]
-        turned = yaw + poses.heading
-        turned -= 2.0 * np.pi * np.floor((turned + np.pi) / (2.0 * np.pi))
-        self.simulator.place(cars, x - aside * np.sin(yaw), y + aside * np.cos(yaw), turned)
+        if self._directions > 1:
+            self._turn_round(cars)
+        self.simulator.place_on_line(cars, *poses)
         begin(self.episodes, cars, poses.fraction % 1.0)
-        self.simulator.render_some(cars, self.pictures)
+        if self.draws:
+            self.simulator.render_some(cars, self.pictures)
+
+    def _turn_round(self, cars: NDArray[np.int64]) -> None:
+        """Give each car the direction of its next episode."""
+        backwards = (self.episodes["episode"][cars] + 1) % self._directions
+        self.simulator.cars["track"][cars] = self._first_track[cars] + backwards * self._tracks_given
+        for car in cars.tolist():
+            self._shared["waypoints"][car] = self._waypoints[self.simulator.cars["track"][car]]
 
     def advance(self, actions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
         """Let all cars take one step; `pictures` and `rows` then hold what they see and what happened.
@@ -130,21 +156,44 @@ class RacingTask:
         Raises:
             RewardError: see RewardFunction.
         """
+        cars, episodes = self.simulator.cars, self.episodes
         commands = self.actions.commands(actions, self.simulator.count)
-        status = judge(self.episodes, self.simulator.cars, self.lengths)
-        prepare = status == PREPARE
-        params = self._params(commands)
-        self._note(commands, status)
-        self.simulator.step(commands.steering, commands.throttle, prepare)
-        rewards: list[NDArray[np.float64]] = []
-        self.simulator.render(
-            self.pictures, lambda: rewards.append(self.reward(params, self._shared, ~prepare, self.episodes["episode"]))
+        status = judge(episodes, cars, self.lengths, self.quirks)
+        after = (self.simulator.clock + 1) * STEP_SECONDS
+        note(self.rows, episodes, cars, commands, status, sim_time=after, wall_clock=time.time())
+        held = status == PREPARE
+        # As bytes: copied field by field, which NumPy does with records, it takes longer than the rules.
+        self._before.view(np.uint8)[:] = cars.view(np.uint8)
+        moment = Moment(
+            cars=self._before,
+            steps=episodes["steps"],
+            progress=episodes["progress"],
+            commands=commands,
+            lengths=self.lengths,
+            is_reversed=self._reversed[cars["track"]],
+            time=self.simulator.time,
+            fixed=self.quirks == "fixed",
         )
-        terminated = ~prepare & (status != IN_PROGRESS)
-        truncated = ~terminated & (self.episodes["steps"] >= self.max_steps)
-        self.rows["reward"] = rewards[0]
+        self.simulator.step(commands.steering, commands.throttle, held)
+        reward = self._paid(Params(moment), ~held)
+        terminated = (status != IN_PROGRESS) & ~held
+        truncated = (episodes["steps"] >= self.max_steps) & ~terminated
+        self.rows["reward"] = reward
         self.rows["done"] = terminated | truncated
-        return rewards[0], terminated, truncated
+        return reward, terminated, truncated
+
+    def _paid(self, params: Params, needed: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Rewards, computed while other threads draw."""
+        rewards: list[NDArray[np.float64]] = []
+
+        def pay() -> None:
+            rewards.append(self.reward(params, self._shared, needed, self.episodes["episode"]))
+
+        if self.draws:
+            self.simulator.render(self.pictures, pay)
+        else:
+            pay()
+        return rewards[0]
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that changes with time, as copies: equal snapshots have equal futures.
@@ -162,47 +211,7 @@ class RacingTask:
         self.simulator.restore(dict(snapshot))
         self.episodes[:] = snapshot["episodes"]
         self.pictures[:] = snapshot["pictures"]
-
-    def _params(self, commands: Commands) -> dict[str, Any]:
-        """The racers' parameters on the pose before the action, as arrays over the cars."""
-        cars = self.simulator.cars
-        count = len(cars)
-        return {
-            "all_wheels_on_track": cars["wheels_on_road"] == 4,
-            "x": cars["front_x"].copy(),
-            "y": cars["front_y"].copy(),
-            "heading": np.degrees(cars["yaw"]),
-            "distance_from_center": cars["distance_from_center"].copy(),
-            "projection_distance": cars["along"].copy(),
-            "progress": self.episodes["progress"].copy(),
-            "steps": self.episodes["steps"].astype(np.float64),
-            "speed": commands.speed.copy(),
-            "steering_angle": commands.steering_angle.copy(),
-            "track_width": cars["track_width"].copy(),
-            "track_length": self.lengths.copy(),
-            "closest_waypoints": np.stack([cars["waypoint_before"], cars["waypoint_after"]], axis=1),
-            "is_left_of_center": cars["is_left_of_center"].copy(),
-            "is_reversed": self._is_reversed.copy(),
-            "is_offtrack": cars["wheels_on_road"] == 0,
-            "is_crashed": np.zeros(count, np.bool_),
-            "object_in_camera": np.zeros(count, np.bool_),
-            "sim_time": np.full(count, self.simulator.time),
-        }
-
-    def _note(self, commands: Commands, status: NDArray[np.int8]) -> None:
-        """Fill in the rows of this step, all but reward and done."""
-        cars, rows = self.simulator.cars, self.rows
-        rows["steps"] = self.episodes["steps"]
-        rows["x"], rows["y"], rows["yaw"] = cars["front_x"], cars["front_y"], cars["yaw"]
-        rows["steering_angle"] = commands.steering_angle
-        rows["speed"] = commands.speed
-        rows["action"] = commands.place
-        rows["all_wheels_on_track"] = cars["wheels_on_road"] == 4
-        rows["progress"] = self.episodes["progress"]
-        rows["closest_waypoint"] = cars["closest_waypoint"]
-        rows["sim_time"] = (self.simulator.clock + 1) * STEP_SECONDS
-        rows["status"] = status
-        rows["wall_clock"] = time.time()
+        self._shared["waypoints"][:] = [self._waypoints[place] for place in self.simulator.cars["track"]]
 
 
 class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
@@ -326,6 +335,8 @@ def _checked_seed(seed: int) -> int:
 
 
 def _observation_space(task: RacingTask) -> gym.spaces.Dict:
+    if not task.draws:
+        raise ConfigError("pictures is False; an environment shows pictures: leave it out, or use RacingTask")
     shape = with_channels(task.pictures).shape[1:]
     return gym.spaces.Dict({task.sensor: gym.spaces.Box(0, 255, shape, np.uint8)})
 

@@ -1,8 +1,12 @@
 """What a step pays: the racer's own `reward_function(params)`.
 
 A reward file is run as it is, once for each car, so that what it remembers from call to call is that car's own, as
-in the original with its one car a process. It may also define `reward_batch(params)`, which gets arrays over all cars
-in place of single values and returns an array; where it is there it is used, and has to agree with `reward_function`.
+in the original with its one car a process.
+
+For speed it may define `reward_batch(params)` beside it or in its place: that gets each parameter of all N cars at
+once, an array `[N]` (`closest_waypoints`: `[N, 2]`; `waypoints` and `objects_...`: N lists), and returns an array
+`[N]`. It is called for all cars, also for those that are not paid at that step (nothing is asked of their values), and
+what it remembers belongs to all of them. Where both are defined they have to agree, which is tried on the first steps.
 """
 
 from __future__ import annotations
@@ -10,8 +14,9 @@ from __future__ import annotations
 import linecache
 import math
 import sys
+import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from importlib import resources
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -24,6 +29,18 @@ from lateapex.errors import RewardError, did_you_mean
 
 LIMIT: Final = 1e5
 """Largest absolute reward, as in the original."""
+SLOW_SECONDS: Final = 1e-3
+"""A call that takes longer holds up training: the whole rest of a step takes some 50 microseconds a car."""
+
+_TRIED_STEPS, _TRIED_CARS = 10, 16  # on which reward_batch is compared with reward_function
+_OBJECTS = (
+    "objects_location",
+    "objects_left_of_center",
+    "objects_speed",
+    "objects_heading",
+    "objects_distance",
+    "objects_distance_from_center",
+)
 
 
 class RewardFunction:
@@ -32,17 +49,39 @@ class RewardFunction:
     Args:
         text: the file's Python text.
         source: its path, for messages.
-        batched: use `reward_batch` where the file has one.
+        batched: use `reward_batch` where the file has one; False: only where it has no `reward_function`.
+
+    Raises:
+        RewardError: it is no Python, raises when it is run, or has neither function.
     """
 
     def __init__(self, text: str, source: str, *, batched: bool = True) -> None:
         self.text = text
         self.source = source
+        self.calls = 0
+        """Cars that were paid so far, a step each."""
+        self.seconds = 0.0
+        """Spent on them, the making of their parameters included."""
         self._code = _compiled(text, source)
         module = _run(self._code, source)
-        self._functions = [_function(module, source)]
         batch = getattr(module, "reward_batch", None)
-        self._batch: Callable[[dict[str, Any]], Any] | None = batch if batched and callable(batch) else None
+        self._batch: Callable[[MutableMapping[str, Any]], Any] | None = None
+        if callable(batch):
+            self._batch = batch
+        single = getattr(module, "reward_function", None)
+        self._functions: list[Callable[[dict[str, Any]], Any]] = []
+        if callable(single) and self._batch is not None and not batched:
+            self._batch = None
+        elif self._batch is None:
+            self._functions.append(_function(module, source))
+        # The batch's module is nobody's own: what the two remember must not mix.
+        self._steps_to_try = _TRIED_STEPS if self._batch is not None and callable(single) else 0
+        self._line = getattr(getattr(single, "__code__", None), "co_firstlineno", 1)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a call takes more than `SLOW_SECONDS` on average."""
+        return self.seconds > SLOW_SECONDS * self.calls
 
     def _of_car(self, car: int) -> Callable[[dict[str, Any]], Any]:
         """The function in the module that belongs to one car."""
@@ -68,25 +107,77 @@ class RewardFunction:
         Raises:
             RewardError: it raised, or returned something that is no finite number within +-1e5.
         """
+        begun = time.perf_counter()
         rewards = np.zeros(len(needed))
-        if self._batch is not None:
-            if needed.any():
-                rewards[needed] = self._batch_rewards(params, shared, needed)
-            return rewards
-        for car, single in enumerate(_singles(params, shared)):
-            if needed[car]:
-                rewards[car] = self._one(self._of_car(car), single, int(episode[car]))
+        paid = int(np.count_nonzero(needed))
+        if self._batch is None:
+            self._pay_singly(params, shared, needed, episode, rewards)
+        elif paid:
+            rewards[needed] = self._batch_rewards(params, shared, needed)
+            if self._steps_to_try:
+                self._steps_to_try -= 1
+                self._compare(params, shared, needed, episode, rewards)
+        self.calls += paid
+        self.seconds += time.perf_counter() - begun
         return rewards
 
-    def _one(self, function: Callable[[dict[str, Any]], Any], params: dict[str, Any], episode: int) -> float:
+    def _pay_singly(
+        self,
+        params: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        needed: NDArray[np.bool_],
+        episode: NDArray[np.int64],
+        rewards: NDArray[np.float64],
+    ) -> None:
+        """Fill in the rewards of the cars that are paid, by a call for each."""
+        waypoints, names = shared["waypoints"], tuple(params)
+        columns = [params[name].tolist() for name in names]
+        paid = needed.tolist()
+        for car, values in enumerate(zip(*columns, strict=True)):
+            if paid[car]:
+                single: dict[str, Any] = dict(zip(names, values, strict=True))
+                single["waypoints"] = waypoints[car].copy()
+                single["closest_objects"] = [0, 0]
+                for name in _OBJECTS:
+                    single[name] = []
+                rewards[car] = self._one(self._of_car(car), single, episode, car)
+
+    def _compare(
+        self,
+        params: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        needed: NDArray[np.bool_],
+        episode: NDArray[np.int64],
+        rewards: NDArray[np.float64],
+    ) -> None:
+        """Call `reward_function` for the first cars too, which has to pay as much as `reward_batch`."""
+        tried = needed & (np.arange(len(needed)) < _TRIED_CARS)
+        expected = np.zeros(len(needed))
+        self._pay_singly(params, shared, tried, episode, expected)
+        apart = np.flatnonzero(tried & ~np.isclose(rewards, expected, rtol=1e-6, atol=1e-9))
+        if len(apart):
+            car = apart[0]
+            when = f"at step {params['steps'][car]:.0f} of episode {episode[car]}"
+            raise RewardError(
+                f"{self.source}: reward_batch gives {rewards[car]:g} and reward_function {expected[car]:g}, {when}; "
+                "make them agree, or remove reward_batch"
+            )
+
+    def _one(
+        self,
+        function: Callable[[dict[str, Any]], Any],
+        params: dict[str, Any],
+        episode: NDArray[np.int64],
+        car: int,
+    ) -> float:
         step = params["steps"]
         try:
             value = function(params)
         except (Exception, SystemExit) as error:
-            raise RewardError(_raised(error, self.source, step, episode, params)) from None
+            raise RewardError(_raised(error, self.source, step, int(episode[car]), params)) from None
         if type(value) is float and -LIMIT <= value <= LIMIT:
             return value
-        return self._checked(value, step, episode, params)
+        return self._checked(value, step, int(episode[car]), params)
 
     def _checked(self, value: Any, step: float, episode: int, params: Mapping[str, Any]) -> float:
         try:
@@ -95,10 +186,9 @@ class RewardFunction:
             number = math.nan
         if math.isfinite(number) and abs(number) <= LIMIT:
             return number
-        code = getattr(self._functions[0], "__code__", None)
-        line = code.co_firstlineno if code else 1
         raise RewardError(
-            f"{self.source}:{line}: reward_function returned {_short(value)} at step {step:.0f} of episode {episode}; "
+            f"{self.source}:{self._line}: reward_function returned {_short(value)} "
+            f"at step {step:.0f} of episode {episode}; "
             f"a finite number from -1e5 to 1e5 is needed on every path. {_shown(params)}"
         )
 
@@ -108,9 +198,8 @@ class RewardFunction:
         """Rewards of the cars that are paid."""
         assert self._batch is not None
         count = len(needed)
-        own = {name: [item.copy() for item in items] for name, items in shared.items()}
         try:
-            values = np.asarray(self._batch({**params, **own}), np.float64)
+            values = np.asarray(self._batch(_Batch(params, shared, count)), np.float64)
         except (Exception, SystemExit) as error:
             raise RewardError(f"{_place_in(error, self.source)}: {_told(error)}, in reward_batch") from None
         paid = values[needed] if values.shape == (count,) else np.array([math.nan])
@@ -126,7 +215,8 @@ def load_reward(name_or_path: str | Path, *, batched: bool = True) -> RewardFunc
     """Load a reward that comes with the package, by name, or a racer's file.
 
     Raises:
-        RewardError: no such name or file; the file has a syntax error, raises when run, or lacks `reward_function`.
+        RewardError: no such name or file; the file has a syntax error, raises when run, or lacks `reward_function`
+            and `reward_batch`.
     """
     word = str(name_or_path)
     if word in reward_names():
@@ -187,23 +277,42 @@ def _function(module: ModuleType, source: str) -> Callable[[dict[str, Any]], Any
     raise RewardError(f"{source} has no reward_function(params); {has}")
 
 
-def _singles(params: Mapping[str, Any], shared: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """One dictionary of plain Python values for each car; lists are the car's own."""
-    names = tuple(params)
-    waypoints = shared["waypoints"]
-    for car, values in enumerate(zip(*(column.tolist() for column in params.values()), strict=True)):
-        single = dict(zip(names, values, strict=True))
-        single.update(
-            waypoints=waypoints[car].copy(),
-            closest_objects=[0, 0],
-            objects_location=[],
-            objects_left_of_center=[],
-            objects_speed=[],
-            objects_heading=[],
-            objects_distance=[],
-            objects_distance_from_center=[],
-        )
-        yield single
+class _Batch(MutableMapping[str, Any]):
+    """The parameters of all cars as `reward_batch` gets them: its own, made when it asks for them."""
+
+    def __init__(self, params: Mapping[str, Any], shared: Mapping[str, Any], count: int) -> None:
+        self._params, self._shared, self._count = params, shared, count
+        self._values: dict[str, Any] = dict.fromkeys((*params, *shared, "closest_objects", *_OBJECTS), _Batch)
+
+    def __getitem__(self, name: str) -> Any:
+        value = self._values[name]
+        if value is _Batch:  # stands for what was not made yet
+            value = self._values[name] = self._made(name)
+        return value
+
+    def _made(self, name: str) -> Any:
+        if name in self._params:
+            return self._params[name]
+        if name in self._shared:
+            return [item.copy() for item in self._shared[name]]
+        if name == "closest_objects":
+            return np.zeros((self._count, 2), np.int64)
+        return [[] for _ in range(self._count)]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._values[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def _place_in(error: BaseException, source: str) -> str:

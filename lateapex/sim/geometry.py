@@ -5,6 +5,7 @@ The searches are exact; the indices of `tables` make them short.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -108,6 +109,7 @@ def locate(state, car, tables):  # type: ignore[no-untyped-def] # numba: records
     state.track_width = np.hypot(ix - ox, iy - oy)
     nearer_inner = (x - ix) ** 2 + (y - iy) ** 2 < (x - ox) ** 2 + (y - oy) ** 2
     state.is_left_of_center = nearer_inner == track.ccw
+    state.is_left_of_line = _is_left(x - px, y - py, row, track, waypoints)
     _closest_waypoints(state, row - track.first, place, track, waypoints)
     road, edges = tables.road, tables.edges
     items, start = tables.near_edges
@@ -123,6 +125,37 @@ def locate(state, car, tables):  # type: ignore[no-untyped-def] # numba: records
         if _on_road(wheel_x, wheel_y, track, road, edges, items, start):
             wheels += 1
     state.wheels_on_road = wheels
+
+
+@kernel
+def _is_left(aside_x, aside_y, row, track, waypoints):  # type: ignore[no-untyped-def] # numba: m from the line, see locate -> bool
+    """Whether a way from the nearest point of segment `row` leads to the left of it; repeated points are passed."""
+    for _ in range(track.segments):
+        if waypoints[row, 6] > 0.0:
+            break
+        row = row + 1 if row + 1 < track.first + track.segments else track.first
+    return waypoints[row, 2] * aside_y - waypoints[row, 3] * aside_x > 0.0
+
+
+@kernel
+def pose_at(fraction, track, waypoints):  # type: ignore[no-untyped-def] # numba: share of the lap, TRACK_DTYPE, [W, 7] -> m, m, rad
+    """Place and heading on the centre line, bit for bit that of `Track.pose_at`."""
+    first = track.first
+    length = waypoints[first + track.segments, 5]
+    share = fraction % 1.0 % 1.0 if track.closed else min(max(fraction, 0.0), 1.0)
+    way = share * length
+    low, high = first, first + track.segments
+    while low < high:  # the last stop that the way has passed and that does not end the line
+        middle = (low + high + 1) // 2
+        stop = waypoints[middle, 5]
+        if stop <= way and stop < length:
+            low = middle
+        else:
+            high = middle - 1
+    x, y = waypoints[low, 0], waypoints[low, 1]
+    dx, dy = waypoints[low, 2], waypoints[low, 3]
+    part = (way - waypoints[low, 5]) / (waypoints[low + 1, 5] - waypoints[low, 5])
+    return x + part * dx, y + part * dy, math.atan2(dy, dx)
 
 
 @kernel

@@ -57,10 +57,10 @@ def words(seed: int, car: ArrayLike, episode: ArrayLike, purpose: int, index: Ar
     Returns:
         `[N, 4]`, each below 2**32.
     """
-    parts = np.broadcast_arrays(
-        *(np.atleast_1d(np.asarray(part, np.uint64)) for part in (car, episode, purpose, index))
-    )
-    counter = np.stack(parts, axis=-1).astype(np.uint64)
+    parts = (car, episode, purpose, index)
+    counter = np.empty((np.broadcast(*parts).size, 4), np.uint64)
+    for place, part in enumerate(parts):
+        counter[:, place] = part
     _philox(counter, np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint64))
     return counter
 

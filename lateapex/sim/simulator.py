@@ -6,6 +6,7 @@ of threads, and any split of the cars into batches, gives the same bytes.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from lateapex.errors import ConfigError
 from lateapex.sim.camera import draw, scratch_for, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
-from lateapex.sim.geometry import locate
+from lateapex.sim.geometry import locate, pose_at
 from lateapex.sim.ground import Ground, paint_grounds
 from lateapex.sim.kernel import kernel
 from lateapex.sim.random import words
@@ -30,6 +31,7 @@ from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 
 _BLOCK = 8  # cars that a thread draws at a time, at least: fewer would not pay for the hand-over
 _SHARES = 8  # blocks for each thread of a large batch: more would be shared more evenly, at more hand-overs
+_SHARED = 1000  # cars from which on moving them is shared between threads: fewer take less time than waking one
 
 
 class Simulator:
@@ -44,6 +46,7 @@ class Simulator:
         colour: whether pictures are red, green and blue, `[N, H, W, 3]`, or grey, `[N, H, W]`.
         threads: threads that draw; 0: one for each core.
         scenes: looks, one a track; those of the tracks' names if not given.
+        pictures: False: nothing will be drawn, so that no ground is painted.
 
     Raises:
         ConfigError: an argument does not fit the others, or the camera sees over the walls or behind the car.
@@ -62,6 +65,7 @@ class Simulator:
         colour: bool = False,
         threads: int = 0,
         scenes: Sequence[Scene] | None = None,
+        pictures: bool = True,
     ) -> None:
         self.tracks = list(tracks)
         self.vehicle = vehicle or Vehicle()
@@ -77,22 +81,26 @@ class Simulator:
         """Steps since the beginning."""
         self._tables = track_tables(self.tracks)
         self.scenes = looks
-        self._ground = paint_grounds(self.tracks, looks, colour)
+        self._ground = paint_grounds(self.tracks, looks, colour) if pictures else None
         self._view = view_of(self.vehicle.camera, height, width)
         self._vehicles = vehicle_records([self.vehicle] * len(places))
         self.picture_shape = (height, width, 3) if colour else (height, width)
         """Shape of one car's picture."""
         self._threads = threads or os.cpu_count() or 1
-        self._scratches = [scratch_for(height, width, self._ground) for _ in range(self._threads)]
+        threads_that_draw = range(self._threads) if self._ground is not None else ()
+        self._scratches = [scratch_for(height, width, self._painted) for _ in threads_that_draw]
         self._pool = ThreadPoolExecutor(self._threads - 1, "draw") if self._threads > 1 else None
         self._compile()
 
     def _compile(self) -> None:
         """Compile all kernels now, or load them, so that no step has to wait for it."""
         none, cars, vehicles = np.zeros(0), self.cars[:0], self._vehicles[:0]
-        _locate_some(np.zeros(0, np.int64), self.cars, self._vehicles, self._tables)
+        nobody = np.zeros(0, np.int64)
+        self.place(nobody, 0.0, 0.0, 0.0)
+        self.place_on_line(nobody, 0.0, 0.0, 0.0)
         _step_all(cars, vehicles, self._tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
-        self._draw(np.zeros(0, np.int64), np.zeros((0, *self.picture_shape), np.uint8))
+        if self._ground is not None:
+            self._draw(np.zeros(0, np.int64), np.zeros((0, *self.picture_shape), np.uint8))
         words(0, none, none, 0)
 
     @property
@@ -107,11 +115,26 @@ class Simulator:
 
     def place(self, cars: NDArray[np.int64], x: ArrayLike, y: ArrayLike, yaw: ArrayLike) -> None:
         """Put some cars down at rest: centre x, y in metres and yaw in radians, `[len(cars)]` each."""
-        state = self.cars
-        for name in ("u", "v", "r", "steering", "steering_command"):
-            state[name][cars] = 0.0
-        state["x"][cars], state["y"][cars], state["yaw"][cars] = x, y, yaw
-        _locate_some(np.ascontiguousarray(cars, np.int64), state, self._vehicles, self._tables)
+        which = np.ascontiguousarray(cars, np.int64)
+        poses = np.empty((3, len(which)))
+        poses[0], poses[1], poses[2] = x, y, yaw
+        _place_some(which, poses, self.cars, self._vehicles, self._tables)
+
+    def place_on_line(
+        self, cars: NDArray[np.int64], fraction: ArrayLike, offset: ArrayLike, heading: ArrayLike
+    ) -> None:
+        """Put some cars down at rest relative to their centre lines, `[len(cars)]` each.
+
+        Args:
+            cars: which.
+            fraction: share of the line's length; wraps on a loop.
+            offset: share of the track's width there, positive to the left.
+            heading: rad off the line's direction, positive to the left.
+        """
+        which = np.ascontiguousarray(cars, np.int64)
+        poses = np.empty((3, len(which)))
+        poses[0], poses[1], poses[2] = fraction, offset, heading
+        _place_some_on_line(which, poses, self.cars, self._vehicles, self._tables)
 
     def step(self, steering: ArrayLike, speed: ArrayLike, held: ArrayLike) -> None:
         """Drive all cars for 1/15 s.
@@ -127,7 +150,19 @@ class Simulator:
         angles = _of_cars("steering", steering, np.float64, self.count)
         speeds = _of_cars("speed", speed, np.float64, self.count)
         standing = _of_cars("held", held, np.bool_, self.count)
-        _step_all(self.cars, self._vehicles, self._tables, angles, speeds, standing, STEP_SECONDS)
+        size = self.count
+        if self._pool is not None and size >= _SHARED:
+            size = -(-size // self._threads)
+
+        def move(first: int) -> None:
+            part = slice(first, first + size)
+            state, vehicles = self.cars[part], self._vehicles[part]
+            _step_all(state, vehicles, self._tables, angles[part], speeds[part], standing[part], STEP_SECONDS)
+
+        others = [self._pool.submit(move, first) for first in range(size, self.count, size)] if self._pool else []
+        move(0)
+        for other in others:
+            other.result()
         self.clock += 1
 
     def render(self, out: NDArray[np.uint8], meanwhile: Callable[[], None] | None = None) -> None:
@@ -160,7 +195,15 @@ class Simulator:
     @cached_property
     def coloured_ground(self) -> Ground:
         """All tracks in colour; painted when first asked for, which takes as long as making the simulator."""
-        return self._ground if len(self.picture_shape) == 3 else paint_grounds(self.tracks, self.scenes, colour=True)
+        if self._ground is not None and len(self.picture_shape) == 3:
+            return self._ground
+        return paint_grounds(self.tracks, self.scenes, colour=True)
+
+    @property
+    def _painted(self) -> Ground:
+        if self._ground is None:
+            raise ConfigError("this simulator was made with pictures=False and draws nothing; leave that out")
+        return self._ground
 
     def _draw_shared(
         self, cars: NDArray[np.int64], out: NDArray[np.uint8], meanwhile: Callable[[], None] | None
@@ -185,7 +228,7 @@ class Simulator:
                 helper.result()
 
     def _draw(self, cars: NDArray[np.int64], out: NDArray[np.uint8], thread: int = 0) -> None:
-        draw(cars, self.cars, self._view, self._ground, out, self._scratches[thread])
+        draw(cars, self.cars, self._view, self._painted, out, self._scratches[thread])
 
     def _check_pictures(self, out: NDArray[np.uint8]) -> None:
         needed = (self.count, *self.picture_shape)
@@ -242,9 +285,33 @@ def _of_cars(name: str, values: ArrayLike, kind: type[np.generic], count: int) -
 
 
 @kernel
-def _locate_some(which, cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: int64[M], [N] records, TrackTables
+def _stand(state, x, y, yaw):  # type: ignore[no-untyped-def] # numba: STATE_DTYPE, m, m, rad
+    state.u = state.v = state.r = state.steering = state.steering_command = 0.0
+    state.x, state.y, state.yaw = x, y, yaw
+
+
+@kernel
+def _place_some(which, poses, cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: int64[M], [3, M], [N] records, TrackTables
     for n in range(which.size):
-        locate(cars[which[n]], vehicles[which[n]], tables)
+        car = which[n]
+        _stand(cars[car], poses[0, n], poses[1, n], poses[2, n])
+        locate(cars[car], vehicles[car], tables)
+
+
+@kernel
+def _place_some_on_line(which, poses, cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: as _place_some
+    """The width is that at a car in the middle of its start, so each is located there first."""
+    for n in range(which.size):
+        car = which[n]
+        state = cars[car]
+        x, y, yaw = pose_at(poses[0, n], tables.tracks[state.track], tables.waypoints)
+        _stand(state, x, y, yaw)
+        locate(state, vehicles[car], tables)
+        aside = poses[1, n] * state.track_width
+        turned = yaw + poses[2, n]
+        turned -= 2.0 * math.pi * math.floor((turned + math.pi) / (2.0 * math.pi))
+        _stand(state, x - aside * math.sin(yaw), y + aside * math.cos(yaw), turned)
+        locate(state, vehicles[car], tables)
 
 
 @kernel

@@ -31,7 +31,8 @@ STATE_DTYPE: Final = np.dtype(
         ("waypoint_after", np.int32),
         ("closest_waypoint", np.int32),
         ("wheels_on_road", np.int32),  # 0-4
-        ("is_left_of_center", np.bool_),
+        ("is_left_of_center", np.bool_),  # by the distances to the borders, as the original judges
+        ("is_left_of_line", np.bool_),  # by the side of the centre line
     ],
     align=True,
 )

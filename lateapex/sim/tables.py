@@ -26,6 +26,7 @@ TRACK_DTYPE: Final = np.dtype(
         ("first", np.int64),  # row of its first waypoint
         ("segments", np.int64),  # how many lie between its waypoints
         ("ccw", np.bool_),
+        ("closed", np.bool_),
         ("x", np.float64),  # m, the south-west corner of both grids
         ("y", np.float64),
         ("columns", np.int64),
@@ -125,6 +126,7 @@ def _one_track(track: Track) -> TrackTables:
         places[rows] = math.ceil((y1 - y0 + 2.0 * _MARGIN) / cell)
     waypoints = _waypoints(track)
     places["segments"], places["ccw"] = len(waypoints) - 1, track.is_ccw
+    places["closed"] = track.closed
     inner, outer = segments_between(track.inner, track.closed), segments_between(track.outer, track.closed)
     edges = border_edges(track)
     middles = waypoints[:, :2] + 0.5 * waypoints[:, 2:4]
