@@ -236,6 +236,16 @@ def _show_trained(console: Console, result: TrainResult) -> None:
         f"in {result.train_seconds:.1f} s of training (and {result.evaluation_seconds:.1f} s of evaluation){best}",
         markup=False,
     )
+    call = 1e6 * result.reward_call_seconds
+    console.print(
+        f"reward: {call:,.{0 if call >= 10 else 1}f} µs a call, {result.reward_share:.0%} of the time", markup=False
+    )
+    if call > 1000.0:
+        console.print(
+            "note: that is slow, 1000 µs hold up every car; move what does not change out of reward_function, "
+            "or write reward_batch beside it (docs/rewards.md)",
+            markup=False,
+        )
     console.print(f"saved {result.url}    next: lateapex evaluate {quote(result.url)}", markup=False)
 
 

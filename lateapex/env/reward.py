@@ -29,8 +29,6 @@ from lateapex.errors import RewardError, did_you_mean
 
 LIMIT: Final = 1e5
 """Largest absolute reward, as in the original."""
-SLOW_SECONDS: Final = 1e-3
-"""A call that takes longer holds up training: the whole rest of a step takes some 50 microseconds a car."""
 
 _TRIED_STEPS, _TRIED_CARS = 10, 16  # on which reward_batch is compared with reward_function
 _OBJECTS = (
@@ -77,11 +75,6 @@ class RewardFunction:
         # The batch's module is nobody's own: what the two remember must not mix.
         self._steps_to_try = _TRIED_STEPS if self._batch is not None and callable(single) else 0
         self._line = getattr(getattr(single, "__code__", None), "co_firstlineno", 1)
-
-    @property
-    def is_slow(self) -> bool:
-        """Whether a call takes more than `SLOW_SECONDS` on average."""
-        return self.seconds > SLOW_SECONDS * self.calls
 
     def _of_car(self, car: int) -> Callable[[dict[str, Any]], Any]:
         """The function in the module that belongs to one car."""

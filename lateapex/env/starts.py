@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import radians
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from lateapex.config import Config
+from lateapex.env.rules import Quirks
 from lateapex.sim.random import START, uniforms
 
 
@@ -62,3 +65,29 @@ class RoundRobinStarts:
         del seed
         fraction = (self.first + self.spread * cars + self.advance * episodes) % 1.0
         return StartPoses(fraction, np.zeros(len(cars)), np.zeros(len(cars)))
+
+
+class StartConfig(Config):
+    """Where training episodes start, and which way round."""
+
+    scheme: Literal["random", "round_robin"] = "random"
+    """random: anywhere along the lap, beside the centre line, not quite straight. round_robin: on the centre line,
+    each episode of a car a step further round the lap, as in the original."""
+    first: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """round_robin: share of the lap where a car's first episode starts; the original's START_POSITION_OFFSET."""
+    advance: float = Field(default=0.05, ge=0.0, lt=1.0)
+    """round_robin: share of the lap from an episode's start to the next; the original's ROUND_ROBIN_ADVANCE_DIST. 0:
+    always the same place, its CHANGE_START_POSITION set to false."""
+    alternate_direction: bool = False
+    """Each car drives every other episode the other way round; the original's ALTERNATE_DRIVING_DIRECTION."""
+
+
+def starts_of(config: StartConfig, cars: int, quirks: Quirks) -> Starts:
+    """Return the starts that a config describes, for so many cars.
+
+    In the original all workers walk the same places, so that each is played as often as there are workers; with
+    "fixed" quirks the cars stand evenly round the lap.
+    """
+    if config.scheme == "random":
+        return RandomStarts()
+    return RoundRobinStarts(config.advance, config.first, 1.0 / cars if quirks == "fixed" else 0.0)

@@ -19,7 +19,7 @@ from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
-from lateapex.jobs.run_folder import open_run, read_track, run_metadata, run_reward
+from lateapex.jobs.run_folder import open_run, read_settings, read_track, run_metadata, run_reward
 from lateapex.models.drive import drive, patience
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
@@ -91,6 +91,7 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
         metadata=metadata,
         threads=config.threads,
         colour=policy.shape.channels == 3,
+        quirks=read_settings(storage).get("quirks", "original"),
     )
     if policy.shape.actions != len(task.actions):
         raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -17,6 +18,8 @@ from lateapex.config import Config, parse, read_toml
 from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask, with_channels
 from lateapex.env.reward import RewardFunction, load_reward
+from lateapex.env.rules import Quirks
+from lateapex.env.starts import StartConfig, starts_of
 from lateapex.errors import HyperparameterError, LateapexError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
@@ -72,6 +75,9 @@ class TrainConfig(Config):
     """Threads that draw pictures; 0: one for each core. Results do not depend on it."""
     torch_threads: int = Field(default=0, ge=0)
     """Threads that compute networks; 0: one for each core. Results depend on it."""
+    quirks: Quirks = "original"
+    """original: rewards and rules are odd where AWS's simulator is; fixed: they are not (docs/quirks.md)."""
+    starts: StartConfig = StartConfig()
     trainer: TrainerConfig = TrainerConfig()
     ppo: PPOConfig = PPOConfig()
 
@@ -94,6 +100,10 @@ class TrainResult:
     """Mean progress of the best evaluation, percent."""
     best_lap: float | None
     """Fastest lap while training, s."""
+    reward_call_seconds: float
+    """Mean time that the reward of one car and step took, the making of its parameters included."""
+    reward_share: float
+    """Share of it in the time of training and evaluation; other threads draw meanwhile."""
 
 
 Observe = Callable[[Trainer, Storage, TrainConfig], Mapping[str, Sink]]
@@ -172,18 +182,22 @@ def _run(
     torch.set_num_threads(config.torch_threads)
     torch.use_deterministic_algorithms(True)
     bf16 = config.precision == "bfloat16"
-    task, evaluation = (
-        RacingTask(
-            track,
-            cars,
-            reward=reward,
-            metadata=metadata,
-            seed=config.seed,
-            threads=config.threads,
-            colour=config.colour,
-        )
-        for cars in (config.cars, config.trainer.evaluation_trials)
+    shared: dict[str, Any] = {
+        "reward": reward,
+        "metadata": metadata,
+        "seed": config.seed,
+        "threads": config.threads,
+        "colour": config.colour,
+        "quirks": config.quirks,
+    }
+    task = RacingTask(
+        track,
+        config.cars,
+        starts=starts_of(config.starts, config.cars, config.quirks),
+        alternate_direction=config.starts.alternate_direction,
+        **shared,
     )
+    evaluation = RacingTask(track, config.trainer.evaluation_trials, **shared)
     _, height, width, channels = with_channels(task.pictures).shape
     shape = Shape(height, width, channels, len(task.actions), isinstance(task.actions, ActionRanges))
     policy = Policy(config.network, config.critic, shape, config.seed)
@@ -202,6 +216,7 @@ def _run(
         trainer.resume()
     if observe is not None:
         trainer.watch(observe(trainer, storage, config))
+    begun = time.perf_counter()
     try:
         outcome = trainer.run()
     except LateapexError:
@@ -211,10 +226,10 @@ def _run(
         elif not resume:
             drop_run(storage)
         raise
-    return _result(storage.url, outcome, trainer)
+    return _result(storage.url, outcome, trainer, reward, time.perf_counter() - begun)
 
 
-def _result(url: str, outcome: Outcome, trainer: Trainer) -> TrainResult:
+def _result(url: str, outcome: Outcome, trainer: Trainer, reward: RewardFunction, seconds: float) -> TrainResult:
     at = trainer.progress
     return TrainResult(
         url=url,
@@ -226,6 +241,8 @@ def _result(url: str, outcome: Outcome, trainer: Trainer) -> TrainResult:
         evaluation_seconds=at.evaluation_seconds,
         best_progress=at.best_score,
         best_lap=at.best_lap if at.best_lap < float("inf") else None,
+        reward_call_seconds=reward.seconds / max(reward.calls, 1),
+        reward_share=reward.seconds / max(seconds, 1e-9),
     )
 
 

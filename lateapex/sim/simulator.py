@@ -81,7 +81,7 @@ class Simulator:
         """Steps since the beginning."""
         self._tables = track_tables(self.tracks)
         self.scenes = looks
-        self._ground = paint_grounds(self.tracks, looks, colour) if pictures else None
+        self._ground = _painted_once(self.tracks, looks, colour) if pictures else None
         self._view = view_of(self.vehicle.camera, height, width)
         self._vehicles = vehicle_records([self.vehicle] * len(places))
         self.picture_shape = (height, width, 3) if colour else (height, width)
@@ -197,7 +197,7 @@ class Simulator:
         """All tracks in colour; painted when first asked for, which takes as long as making the simulator."""
         if self._ground is not None and len(self.picture_shape) == 3:
             return self._ground
-        return paint_grounds(self.tracks, self.scenes, colour=True)
+        return _painted_once(self.tracks, self.scenes, colour=True)
 
     @property
     def _painted(self) -> Ground:
@@ -274,6 +274,25 @@ def _check(
             f"walls of {lowest} m and a camera at {vehicle.camera.height} m, which sees over them; "
             "higher walls are needed (1.0 is usual)"
         )
+
+
+def _painted_once(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool) -> Ground:
+    """Paint each road once: one that is driven both ways, or named twice, has one look."""
+    places: dict[tuple[bytes, str, Scene], int] = {}
+    of_track = [
+        places.setdefault((_points(track), track.lines, scene), len(places))
+        for track, scene in zip(tracks, scenes, strict=True)
+    ]
+    chosen = [of_track.index(place) for place in range(len(places))]
+    ground = paint_grounds([tracks[k] for k in chosen], [scenes[k] for k in chosen], colour)
+    of_roads = {name: part for name, part in ground._asdict().items() if name != "texels"}
+    return ground._replace(**{name: part[of_track] for name, part in of_roads.items()})
+
+
+def _points(track: Track) -> bytes:
+    """All points of a road, in an order that does not depend on its direction."""
+    rows = np.hstack([track.center, track.inner, track.outer])
+    return rows[np.lexsort(rows.T)].tobytes()
 
 
 def _of_cars(name: str, values: ArrayLike, kind: type[np.generic], count: int) -> NDArray[Any]:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
-from lateapex.env.starts import RandomStarts
+from lateapex.env.starts import RandomStarts, StartPoses
 from lateapex.errors import ConfigError, RunError, TrainingError
 from lateapex.formats.checkpoints import CheckpointEntry
 from lateapex.models.drive import drive, patience
@@ -51,6 +52,9 @@ class TrainerConfig(Config):
     """Where given, an update follows as soon as this many episodes have ended."""
     evaluation_trials: int = Field(default=20, ge=1)
     """Starts of an evaluation."""
+    evaluation_starts: Literal["random", "training"] = "random"
+    """random: anywhere along the lap. training: all where the first car's next training episode starts, as in the
+    original; one trial then says as much as many, since a model drives the same lap from the same place."""
     evaluation_interval: int = Field(default=10, ge=1)
     """Updates between two evaluations; they come sooner once the car falls off less than once a lap."""
     save_seconds: float = Field(default=15.0, gt=0.0)
@@ -267,7 +271,7 @@ class Trainer:
         begun = self._clock()
         at, count = self.progress, self._evaluation.simulator.count
         cars = np.arange(count)
-        poses = RandomStarts().draw(self._evaluation.seed + _EVALUATION_STREAM, cars, np.full(count, at.updates))
+        poses = self._evaluation_poses(cars)
         self._evaluation.simulator.clock = round(self._sim_time() * 15.0)
         episodes = drive(self.policy, self._evaluation, poses)
         laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
@@ -294,6 +298,13 @@ class Trainer:
             ]
         )
         at.evaluation_seconds += self._clock() - begun
+
+    def _evaluation_poses(self, cars: NDArray[np.int64]) -> StartPoses:
+        if self.config.evaluation_starts == "training":
+            task, first = self.collector.task, np.zeros_like(cars)
+            return task.starts.draw(task.seed, first, first + task.episodes["episode"][0] + 1)
+        updates = np.full(len(cars), self.progress.updates)
+        return RandomStarts().draw(self._evaluation.seed + _EVALUATION_STREAM, cars, updates)
 
     def _keep_best(self) -> None:
         at = self.progress

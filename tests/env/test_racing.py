@@ -26,6 +26,7 @@ from made_tasks import (
 from numpy.typing import NDArray
 
 from lateapex.env.racing import RacingEnv, RacingTask, RacingVectorEnv
+from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import RandomStarts, RoundRobinStarts, StartPoses
 from lateapex.errors import ConfigError, RewardError
 from lateapex.records import STATUSES
@@ -275,6 +276,42 @@ def test_threads_change_nothing() -> None:
         task.begin(np.arange(19))
         runs.append(history(drive_on(task, random_actions(5, 40, 19))))
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_without_pictures_everything_else_is_the_same() -> None:
+    runs = []
+    for pictures in (True, False):
+        task = small_task(["oval", "kidney"], 5, starts=RandomStarts(), pictures=pictures)
+        task.begin(np.arange(5))
+        runs.append([step[:4] for step in history(drive_on(task, random_actions(2, 60, 5)))])
+    assert task.pictures.size == 0
+    assert runs[0] == runs[1]
+    with pytest.raises(ConfigError, match="pictures is False; an environment shows pictures"):
+        RacingEnv(pictures=False)
+
+
+def test_the_reward_is_computed_in_the_main_thread_while_another_draws() -> None:
+    import made_tasks
+
+    task = small_task("oval", 64, threads=2, height=120, width=160)
+    task.begin(np.arange(64))
+    drawn: list[int] = []
+    task.pictures[:] = 7  # a grey that the sky in the corner never has: not drawn yet
+
+    def looking(params: Any) -> Any:
+        for _ in range(1_000_000):
+            drawn.append(int((task.pictures[:, 0, 0] != 7).sum()))
+            if drawn[-1]:
+                break
+        return np.zeros(64)
+
+    made_tasks.CALLS.append([looking])
+    place = len(made_tasks.CALLS) - 1
+    text = f"from made_tasks import CALLS\ndef reward_batch(params):\n    return CALLS[{place}][0](params)\n"
+    task.reward = RewardFunction(text, "looking.py")
+    for _ in range(2):
+        task.advance([STRAIGHT_ON] * 64)
+    assert drawn[-1] > 0
 
 
 def test_a_failing_reward_ends_the_step_with_any_number_of_threads() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -297,9 +298,6 @@ def reward_function(params):
 SPOILING_BATCH = """
 import numpy as np
 
-def reward_function(params):
-    return 0.0
-
 def reward_batch(params):
     points = np.array([len(waypoints) for waypoints in params["waypoints"]])
     seen = points + params["track_length"] + params["closest_waypoints"][:, 0] + params["x"] + params["is_reversed"]
@@ -338,14 +336,108 @@ def reward_batch(params):
 
 
 def test_reward_batch_is_used_where_it_is_there_and_wanted() -> None:
-    text = BATCH.format("params['heading'] + 100")
-    assert called(text, 3).tolist() == [100, 100.125, 100.25]
-    assert called(text, 3, needed=[True, False, True]).tolist() == [100, 0, 100.25]
+    text = BATCH.format("params['heading']")
+    assert called(text, 3).tolist() == [0, 0.125, 0.25]
+    # 1e-7 of itself more is equal enough, and tells which of the two was used
+    text = BATCH.format("params['heading'] * (1 + 1e-7)")
+    assert called(text, 3, needed=[True, False, True]).tolist() == [0, 0, 0.25 * (1 + 1e-7)]
     assert called(text, 3, batched=False).tolist() == [0, 0.125, 0.25]
 
 
+def test_reward_batch_may_stand_alone() -> None:
+    text = "def reward_batch(params):\n    return params['heading'] + 100\n"
+    assert called(text, 3).tolist() == [100, 100.125, 100.25]
+    assert called(text, 1, batched=False).tolist() == [100]
+
+
+def test_reward_batch_that_disagrees_is_told_with_both_values_and_the_place() -> None:
+    message = (
+        r"^my\.py: reward_batch gives 100\.25 and reward_function 0\.25, at step 31 of episode 2; "
+        r"make them agree, or remove reward_batch$"
+    )
+    with pytest.raises(RewardError, match=message):
+        called(BATCH.format("params['heading'] + 100"), 3, needed=[False, False, True])
+
+
+def test_reward_batch_is_compared_on_the_first_ten_steps_and_sixteen_cars_alone() -> None:
+    late = """
+steps = 0
+def reward_function(params):
+    return 0.0
+def reward_batch(params):
+    global steps
+    steps += 1
+    return [float(steps > 10 or car >= 16) for car in range(len(params["heading"]))]
+"""
+    reward = RewardFunction(late, "my.py")
+    assert [call(reward, 18).sum() for _ in range(12)] == [2.0] * 10 + [18.0] * 2
+
+
+def test_what_reward_batch_remembers_is_not_what_the_compared_function_remembers() -> None:
+    text = """
+calls = 0
+def reward_function(params):
+    global calls
+    calls += 1
+    return calls
+def reward_batch(params):
+    global calls
+    calls += 1
+    return [calls] * len(params["heading"])
+"""
+    reward = RewardFunction(text, "my.py")
+    assert [call(reward, 3).tolist() for _ in range(12)] == [[n] * 3 for n in range(1, 13)]
+
+
+def test_reward_batch_gets_every_parameter_that_reward_function_gets_and_equal_values() -> None:
+    from made_tasks import CALLS
+
+    CALLS.append([])
+    text = f"""
+from made_tasks import CALLS
+def reward_batch(params):
+    CALLS[{len(CALLS) - 1}].append(params)
+    return params["steps"]
+"""
+    single, calls = watched_reward()
+    for reward in (RewardFunction(text, "my.py"), single):
+        task = small_task(["oval", "kidney"], 3, reward=reward)
+        task.begin(np.arange(3), at([0.1, 0.4, 0.8], 0.1))
+        for _ in range(2):
+            task.advance([5, 6, 7])
+    (batch,) = CALLS[-2] if CALLS[-1] is calls else CALLS[-1]
+    assert set(batch) == set(calls[0])
+    assert "speed" in batch
+    assert batch.get("no such") is None
+    for car, params in enumerate(calls):
+        for name, value in params.items():
+            found = batch[name][car]
+            assert (found.tolist() if isinstance(found, np.ndarray | np.generic) else found) == value, name
+
+
+def test_parameters_that_a_batch_does_not_ask_for_are_not_made() -> None:
+    class Counting(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            made.append(name)
+            return super().__getitem__(name)
+
+    made: list[str] = []
+    params = Counting(steps=np.ones(2), heading=np.zeros(2), x=np.zeros(2))
+    reward = RewardFunction("def reward_batch(params):\n    return params['x'] + params['x']\n", "my.py")
+    reward(params, {"waypoints": [[], []]}, np.ones(2, bool), np.zeros(2, np.int64))
+    assert made == ["x"]
+
+
+def test_calls_and_their_time_are_counted() -> None:
+    reward = RewardFunction(returning("1.0"), "my.py")
+    call(reward, 3, [True, False, True])
+    call(reward, 3)
+    assert reward.calls == 5
+    assert 0.0 < reward.seconds < 60.0
+
+
 def test_reward_batch_is_not_judged_for_cars_that_are_not_paid() -> None:
-    text = "import numpy as np\n" + BATCH.format("np.where(params['heading'] > 0, 1.0, np.nan)")
+    text = "import numpy as np\ndef reward_batch(params):\n    return np.where(params['heading'] > 0, 1.0, np.nan)\n"
     assert called(text, 3, needed=[False, True, True]).tolist() == [0, 1, 1]
     assert called("def reward_function(p): pass\ndef reward_batch(p): 1 / 0", 2, needed=[False, False]).tolist() == [
         0,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from made_routes import route_bytes
 from numpy.typing import NDArray
 
 from lateapex.errors import ConfigError
 from lateapex.sim.simulator import Simulator
 from lateapex.world.scene import Scene
-from lateapex.world.track import Track, load_track
+from lateapex.world.track import Track, load_track, track_from_route
 from lateapex.world.vehicle import STEP_SECONDS, CameraMount, Vehicle
 
 SIZE = (24, 32)
@@ -266,3 +268,57 @@ def test_a_snapshot_of_cars_with_other_fields_is_refused(oval: Track) -> None:
     sim = simulator([oval], [0])
     with pytest.raises(ConfigError, match="other fields"):
         sim.restore({"cars": np.zeros(1, [("x", np.float64)]), "clock": 0})
+
+
+def test_cars_placed_on_the_line_stand_where_the_track_says() -> None:
+    along = np.linspace(0.0, 1.0, 12)
+    line = np.column_stack([along, 0.1 * along, along, 0.1 * along + 0.4, along, 0.1 * along - 0.4])
+    tracks = [load_track("kidney"), load_track("oval").reverse(), track_from_route(line, "open")]
+    draw = np.random.default_rng(5)
+    fractions = np.concatenate([draw.uniform(-1.5, 2.5, 300), [0.0, 1.0, -1e-18, 1.0 - 1e-16, 0.5, 2.0]])
+    for track in tracks:
+        sim = Simulator([track], np.zeros(len(fractions), np.int32), pictures=False)
+        sim.cars["u"] = 3.0
+        sim.place_on_line(np.arange(len(fractions)), fractions, 0.0, 0.0)
+        poses = np.array([track.pose_at(fraction) for fraction in fractions.tolist()])
+        np.testing.assert_array_equal(np.stack([sim.cars["x"], sim.cars["y"]], axis=1), poses[:, :2])
+        turn = sim.cars["yaw"] - poses[:, 2]
+        np.testing.assert_allclose(np.cos(turn), 1.0, atol=1e-15)
+        assert not sim.cars["u"].any()
+
+
+def test_points_that_repeat_are_passed_when_cars_are_placed_on_the_line() -> None:
+    rows = track_from_route(np.load(io.BytesIO(route_bytes(40))), "ring")
+    twice = np.repeat(np.arange(len(rows.center)), np.where(np.arange(len(rows.center)) % 3 == 0, 2, 1))
+    track = Track("twice", rows.center[twice], rows.inner[twice], rows.outer[twice], closed=True)
+    fractions = track.along / track.length
+    sim = Simulator([track], np.zeros(len(fractions), np.int32), pictures=False)
+    sim.place_on_line(np.arange(len(fractions)), fractions, 0.0, 0.0)
+    poses = np.array([track.pose_at(fraction) for fraction in fractions.tolist()])
+    np.testing.assert_array_equal(np.stack([sim.cars[name] for name in ("x", "y")], axis=1), poses[:, :2])
+    np.testing.assert_allclose(np.cos(sim.cars["yaw"] - poses[:, 2]), 1.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_many_cars_move_the_same_on_any_number_of_threads(threads: int) -> None:
+    count = 1201  # enough to be shared between threads, and not evenly
+    tracks, draw = [load_track("oval"), load_track("kidney")], np.random.default_rng(3)
+    sims = [Simulator(tracks, np.arange(count) % 2, threads=number, pictures=False) for number in (1, threads)]
+    starts = draw.random(count), draw.uniform(-0.4, 0.4, count), draw.uniform(-0.3, 0.3, count)
+    for sim in sims:
+        sim.place_on_line(np.arange(count), *starts)
+    for _ in range(20):
+        commands = draw.uniform(-0.5, 0.5, count), draw.uniform(0.1, 4.0, count), draw.random(count) < 0.1
+        for sim in sims:
+            sim.step(*commands)
+    assert sims[0].cars.tobytes() == sims[1].cars.tobytes()
+
+
+def test_a_simulator_without_pictures_draws_none_and_moves_the_same() -> None:
+    seeing, blind = (Simulator([load_track("oval")], [0, 0], threads=1, pictures=kind) for kind in (True, False))
+    for sim in (seeing, blind):
+        sim.place_on_line(np.arange(2), [0.1, 0.6], 0.0, 0.0)
+        sim.step([0.1, -0.1], [2.0, 1.0], [False, False])
+    assert seeing.cars.tobytes() == blind.cars.tobytes()
+    with pytest.raises(ConfigError, match="pictures=False"):
+        blind.render(np.zeros((2, 120, 160), np.uint8))
