@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 from typing import TYPE_CHECKING, Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from lateapex.analysis.pictures import (
-    ALARM,
-    BORDER,
-    FAINT,
-    FONT,
-    FOOTER,
-    GROUND,
-    HEADER,
-    ROAD,
-    SIDE,
-    TEXT,
-    WIDE,
-    _draw_road,
-    _draw_start,
-)
+from lateapex.analysis.road import SIDE, WIDE, Sheet, png_bytes, road_sheet
+from lateapex.analysis.style import ALARM, BORDER, FAINT, FONT, ROAD, TEXT
 from lateapex.world.inspection import Inspection, inspect_track
 
 if TYPE_CHECKING:
@@ -46,29 +29,13 @@ def draw_track(track: Track) -> bytes:
     Returns:
         A PNG, 1400 pixels wide.
     """
-    left, bottom, right, top = track.bounds
-    wide = WIDE - 2 * SIDE
-    tall = min(max(round(wide * (top - bottom) / (right - left)), wide // 4), wide)
-    height = HEADER + tall + FOOTER
-    figure = Figure(figsize=(WIDE / 100, height / 100), dpi=100, facecolor=GROUND)
-    axes = figure.add_axes((SIDE / WIDE, FOOTER / height, wide / WIDE, tall / height))
-    axes.set_axis_off()
-    pixel = max((right - left) / (wide - 2 * _MARGIN), (top - bottom) / (tall - 2 * _MARGIN))  # m
-    x, y = (left + right) / 2, (bottom + top) / 2
-    axes.set(xlim=(x - pixel * wide / 2, x + pixel * wide / 2), ylim=(y - pixel * tall / 2, y + pixel * tall / 2))
     inspection = inspect_track(track)
-    _draw_road(axes, track)
-    _draw_start(axes, track, pixel)
-    _draw_waypoints(axes, track)
-    _draw_tightest(axes, track, inspection)
     name = f"{track.name}, reversed" if track.reversed else track.name
-    figure.text(SIDE / WIDE, 1 - 58 / height, name, color=TEXT, size=25, weight="bold", family=FONT)
-    figure.text(SIDE / WIDE, 1 - 96 / height, _summary(inspection), color=FAINT, size=15, family=FONT)
-    _draw_scale(figure, pixel, height)
-    canvas: Any = FigureCanvasAgg(figure)  # its methods carry no types
-    file = io.BytesIO()
-    canvas.print_png(file)
-    return file.getvalue()
+    sheet = road_sheet(track, name, _summary(inspection), _MARGIN)
+    _draw_waypoints(sheet.axes, track)
+    _draw_tightest(sheet.axes, track, inspection)
+    _draw_scale(sheet)
+    return png_bytes(sheet.figure)
 
 
 def _summary(inspection: Inspection) -> str:
@@ -107,11 +74,11 @@ def _draw_tightest(axes: Axes, track: Track, inspection: Inspection) -> None:
         axes.plot(x, y, color=ALARM, zorder=5, clip_on=False, **ring)
 
 
-def _draw_scale(figure: Figure, pixel: float, height: int) -> None:
+def _draw_scale(sheet: Sheet) -> None:
     """Draw a bar of a round length."""
-    metres = next((size for size in _SCALES if size / pixel >= _SCALE_PIXELS), _SCALES[-1])
-    wide = metres / pixel / WIDE
-    axes = figure.add_axes((1 - SIDE / WIDE - wide, 46 / height, wide, 6 / height))
+    metres = next((size for size in _SCALES if size / sheet.pixel >= _SCALE_PIXELS), _SCALES[-1])
+    wide = metres / sheet.pixel / WIDE
+    axes = sheet.figure.add_axes((1 - SIDE / WIDE - wide, 46 / sheet.height, wide, 6 / sheet.height))
     axes.set_axis_off()
     axes.fill_between([0, 1], 0, 1, color=FAINT, linewidth=0)
     axes.set(xlim=(0, 1), ylim=(0, 1))

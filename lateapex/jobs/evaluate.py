@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lateapex.analysis.pictures import animate_lap, draw_laps
+from lateapex.analysis.animation import animate_lap
+from lateapex.analysis.pictures import draw_laps
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
 from lateapex.env.starts import RoundRobinStarts

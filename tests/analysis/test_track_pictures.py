@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
 from lateapex.analysis import track_pictures
-from lateapex.analysis.pictures import ALARM, BORDER, GROUND, ROAD
+from lateapex.analysis.style import ALARM, BORDER, GROUND, ROAD
 from lateapex.analysis.track_pictures import draw_track
 from lateapex.world.track import Track, load_track, track_names
 
