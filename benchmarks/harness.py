@@ -19,6 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lateapex.jobs.machine import processor_name
 from lateapex.storage import DiskStorage
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Quiet:
 def machine() -> str:
     """Name processor, cores, Python, and the packages that do the arithmetic, in one line."""
     packages = [f"{name} {_version(name)}" for name in ("numpy", "numba", "torch")]
-    return ", ".join([_processor(), f"{os.cpu_count()} cores", f"Python {platform.python_version()}", *packages])
+    return ", ".join([processor_name(), f"{os.cpu_count()} cores", f"Python {platform.python_version()}", *packages])
 
 
 def load() -> float:
@@ -104,15 +105,6 @@ def wait_for_idle(
         figures = f"load {quiet.load:.2f}, others use {quiet.others:.2f} cores"
         print(f"NOT IDLE: {figures}; the numbers below may be too low", flush=True)
     return quiet
-
-
-def _processor() -> str:
-    try:
-        lines = (PROC / "cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str:

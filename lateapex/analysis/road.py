@@ -83,7 +83,7 @@ def draw_road(axes: Axes, track: Track, line: float = 2.2) -> None:
     for border in (track.inner, track.outer):
         axes.plot(*whole_line(border, track).T, color=BORDER, linewidth=line, solid_joinstyle="round")
     dashes = (0, (7, 7))
-    axes.plot(*whole_line(track.center, track).T, color=CENTRE, linewidth=0.55 * line, linestyle=dashes)
+    axes.plot(*whole_line(track.center, track).T, color=CENTRE, linewidth=line * 6 / 11, linestyle=dashes)
 
 
 def whole_line(points: Floats, track: Track) -> Floats:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from lateapex.errors import LateapexError
+from lateapex.jobs.machine import processor_name
 
 if TYPE_CHECKING:
     import torch
@@ -139,7 +140,7 @@ def _torch_build(version: str, gpu: str | None) -> Diagnosis:
 
 def _processor(cores: float) -> Iterator[Diagnosis]:
     there = os.cpu_count() or 1
-    yield Diagnosis("ok", "processor", f"{_processor_name()}, {there} core{'s' if there > 1 else ''}")
+    yield Diagnosis("ok", "processor", f"{processor_name()}, {there} core{'s' if there > 1 else ''}")
     if cores < there:
         detail = f"{cores:g} of {there} cores may be used, while threads are counted by all: they wait for each other"
         number = max(int(cores), 1)
@@ -150,12 +151,6 @@ def _processor(cores: float) -> Iterator[Diagnosis]:
         yield Diagnosis("slow", "load", f"other programs want {load:.1f} of {cores:g} cores", "see which: top")
     else:
         yield Diagnosis("ok", "load", f"{load:.1f}, the machine is quiet")
-
-
-def _processor_name() -> str:
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"^model name\s*: (.*)$", info.read_text(), re.MULTILINE) if info.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _threads(environ: Mapping[str, str]) -> Iterator[Diagnosis]:

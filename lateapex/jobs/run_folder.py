@@ -22,6 +22,7 @@ from lateapex.env.reward import RewardFunction
 from lateapex.errors import LateapexError, RunError, did_you_mean
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
+from lateapex.jobs.machine import processor_name
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track, track_from_route
 
@@ -173,15 +174,8 @@ def _settings(config: Config, track: Track) -> str:
         config,
         track_name=track.name,
         versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
-        machine={"processor": _processor(), "cores": os.cpu_count() or 1, "load": round(os.getloadavg()[0], 2)},
+        machine={"processor": processor_name(), "cores": os.cpu_count() or 1, "load": round(os.getloadavg()[0], 2)},
     )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _route_bytes(track: Track) -> bytes:
