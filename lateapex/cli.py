@@ -23,6 +23,7 @@ from rich.table import Table
 
 from lateapex.commands.check import check
 from lateapex.commands.doctor import doctor
+from lateapex.commands.film import film as film_command
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.tracks import app as tracks_app
 from lateapex.errors import ConfigError, LateapexError
@@ -47,6 +48,7 @@ app.add_typer(tracks_app)
 app.add_typer(runs_app)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex doctor")(doctor)
+app.command("film", epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")]
 
@@ -117,6 +119,8 @@ def evaluate(
     track: Annotated[str | None, typer.Option(help="Another track than the run's: name or path.")] = None,
     trials: Annotated[int, typer.Option(help="Laps, from starts spread round the track.", min=1)] = 5,
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
+    film: Annotated[str, typer.Option(help="Trials to film: best, all or none.")] = "best",
+    view: Annotated[str, typer.Option(help="What fills the film: front.")] = "front",
     require: Annotated[int, typer.Option(help="Exit with 1 if fewer laps than this are complete.", min=0)] = 0,
     json_line: Json = False,
 ) -> None:
@@ -124,7 +128,8 @@ def evaluate(
     from lateapex.config import parse
     from lateapex.jobs import evaluate as job
 
-    values = {"run": run, "trials": trials, "checkpoint": checkpoint, **({"track": track} if track else {})}
+    values = {"run": run, "trials": trials, "checkpoint": checkpoint, "film": film, "view": view}
+    values |= {"track": track} if track else {}
     with _clean_stdout(json_line):
         result = job.evaluate(parse(job.EvaluateConfig, values, "command line"))
     _show_trials(_console(json_line), result)
@@ -276,7 +281,13 @@ def _show_trials(console: Console, result: EvaluateResult) -> None:
     times = result.lap_times
     best = f", best {min(times):.2f} s, mean {sum(times) / len(times):.2f} s" if times else ""
     console.print(f"{result.laps_completed} of {len(result.episodes)} laps{best}", markup=False)
-    console.print(f"lines     {result.laps_picture}\nanimation {result.lap_animation}", markup=False)
+    console.print(f"lines {result.laps_picture}", markup=False)
+    for path in result.films.values():
+        console.print(f"film  {path}", markup=False)
+    if any(path.endswith(".gif") for path in result.films.values()):
+        from lateapex.jobs.film import NO_VIDEO
+
+        console.print(f"note: {NO_VIDEO}", markup=False)
     again = "--track oval" if result.track != "oval" else "--trials 20"
     console.print(f"next: lateapex evaluate {quote(result.run)} {again}", markup=False)
 
@@ -293,4 +304,5 @@ def _evaluate_line(result: EvaluateResult) -> dict[str, Any]:
         "run": result.run,
         "laps_picture": result.laps_picture,
         "lap_animation": result.lap_animation,
+        "films": list(result.films.values()),
     }

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lateapex.analysis.driven_map import DrivenMap
-from lateapex.analysis.readings import Readings, draw_reading, outcome
+from lateapex.analysis.readings import FPS, Readings, draw_reading, outcome, rows_shown
 from lateapex.analysis.style import FAINT, GROUND, PANEL, TEXT, font
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lateapex.analysis.views import View
     from lateapex.records import EpisodeRecord
     from lateapex.world.track import Track
 
@@ -29,36 +30,32 @@ LARGEST = 6_000_000  # bytes; a picture's share of it decides how much of the ro
 SHADES = 24  # of the camera
 
 
-def animate_lap(track: Track, episode: EpisodeRecord, frames: Sequence[NDArray[np.uint8]], fps: float = 15.0) -> bytes:
+def animate_lap(track: Track, episode: EpisodeRecord, front: View) -> bytes:
     """Draw one episode as it was driven, in simulated time: what the camera saw, the map, and the readings.
 
     Args:
         track: the road that the map shows.
         episode: the drive.
-        frames: what the camera saw before each step, `[T]` pictures `[H, W]`, or `[H, W, C]` with C = 1 (grey),
-            2 (stereo; the first is shown) or 3 (colours).
-        fps: steps per second of simulated time.
+        front: what the camera saw: pictures `[H, W]`, or `[H, W, C]` with C = 1 (grey), 2 (stereo; the first is shown)
+            or 3 (colours).
 
     Returns:
-        A GIF that repeats for ever. It lasts as long as the drive to the nearest hundredth of a second. Steps are
-        skipped where there are more than 20 a second, which browsers would slow down, or more than 450 in all. The
-        camera's picture has 24 shades, and loses as much of its grain as keeps the file to about 6 MB.
+        A GIF that repeats for ever. It lasts as long as the drive to half a picture. Of more than 450 pictures some
+        are skipped. The camera's picture has 24 shades, and loses as much of its grain as keeps the file to about 6 MB.
 
     Raises:
-        ValueError: not one frame per step, no step at all, a picture of another shape.
+        ValueError: no step at all, a picture of another shape.
     """
-    total = len(episode.steps)
-    if len(frames) != total or total == 0:
-        raise ValueError(f"{len(frames)} frames for {total} steps; one frame per step is needed, and at least one step")
-    stride = max(1, math.ceil(fps / 20), math.ceil(total / MOST_PICTURES))
-    shown = range(0, total, stride)
-    ends = [round(100 * min(i + stride, total) / fps) for i in shown]
-    moments = [int(i) for i in np.linspace(0, total - 1, 8)]
-    grain = _grain([frames[i] for i in moments], LARGEST / len(shown))
+    rows = rows_shown(episode)
+    stride = math.ceil(len(rows) / MOST_PICTURES)
+    shown = rows[::stride].tolist()
+    ends = [round(100 * min(i, len(rows)) / FPS) for i in range(stride, len(rows) + stride, stride)]
+    moments = [int(row) for row in rows[np.linspace(0, len(rows) - 1, 8).astype(int)]]
+    grain = _grain([front(row) for row in moments], LARGEST / len(shown))
     film = _Film(track, episode, grain)
-    palette = _palette(np.array([film.picture(i, frames[i]) for i in moments]))
+    palette = _palette(np.array([film.picture(row, front(row)) for row in moments]))
     film = _Film(track, episode, grain)
-    pictures = (film.picture(i, frames[i]).quantize(palette=palette, dither=Image.Dither.NONE) for i in shown)
+    pictures = (film.picture(row, front(row)).quantize(palette=palette, dither=Image.Dither.NONE) for row in shown)
     delays = [10 * int(delay) for delay in np.diff([0, *ends])]
     file = io.BytesIO()
     next(pictures).save(file, "GIF", save_all=True, append_images=pictures, duration=delays, loop=0, disposal=1)

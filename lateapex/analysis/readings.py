@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from numpy.typing import NDArray
 
 from lateapex.analysis.pictures import measured_speed, speed_range
 from lateapex.analysis.style import BORDER, FAINT, ROAD, SPEED_COLOURS, TEXT, font
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
     from lateapex.records import EpisodeRecord
+
+
+FPS: Final = 15
+"""Pictures per second of simulated time: the camera's own rate."""
 
 
 class Reading(NamedTuple):
@@ -74,8 +79,25 @@ class Readings:
         """Reward of the step, as a share of the largest of the episode, and the sum so far."""
         reward = float(self.steps["reward"][i])
         begin, scale = (0.5, 0.5) if self.steps["reward"].min() < 0 else (0.0, 1.0)
-        name = f"reward, {_short(float(self._earned[i]))} so far"
+        name = f"reward   Σ {_short(float(self._earned[i]))}"
         return Reading(name, _short(reward), begin, begin + scale * reward / self._dearest, BORDER)
+
+
+def rows_shown(episode: EpisodeRecord) -> NDArray[np.int64]:
+    """Return the row that each picture of a film shows: the one that had begun last at that moment.
+
+    Of our own simulator each row is one picture; the rows of recorded traces may be longer or shorter.
+
+    Raises:
+        ValueError: no row.
+    """
+    if len(episode.steps) == 0:
+        raise ValueError("a drive of no steps; a film needs at least one")
+    ends = episode.steps["sim_time"]
+    begins = np.concatenate([[episode.start_time], ends[:-1]])
+    moments = episode.start_time + np.arange(max(round(episode.lap_time * FPS), 1)) / FPS
+    # Half a millisecond, since a row and a picture that begin together do so within rounding.
+    return np.searchsorted(begins, moments + 5e-4, side="right") - 1
 
 
 def outcome(episode: EpisodeRecord) -> str:
@@ -91,12 +113,15 @@ def _short(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
-def draw_reading(draw: ImageDraw.ImageDraw, reading: Reading, left: float, right: float, top: float) -> None:
-    """Draw name, value and bar, 40 pixels high."""
-    draw.text((left, top), reading.name, FAINT, font(14), anchor="lm")
-    draw.text((right, top), reading.value, TEXT, font(20, bold=True), anchor="rm")
-    draw.rectangle((left, top + 32, right, top + 39), ROAD)
+def draw_reading(
+    draw: ImageDraw.ImageDraw, reading: Reading, left: float, right: float, middle: float, gap: float = 32
+) -> None:
+    """Draw name and value, `gap` pixels below their middle the bar."""
+    draw.text((left, middle), reading.name, FAINT, font(14), anchor="lm")
+    draw.text((right, middle), reading.value, TEXT, font(20, bold=True), anchor="rm")
+    top, bottom = middle + gap, middle + gap + 7
+    draw.rectangle((left, top, right, bottom), ROAD)
     ends = sorted(left + (right - left) * min(max(share, 0.0), 1.0) for share in (reading.begin, reading.end))
-    draw.rectangle((ends[0], top + 32, ends[1], top + 39), reading.colour)
+    draw.rectangle((ends[0], top, ends[1], bottom), reading.colour)
     if reading.begin:
-        draw.line([(left + right) / 2, top + 27, (left + right) / 2, top + 44], FAINT, 2)
+        draw.line([(left + right) / 2, top - 5, (left + right) / 2, bottom + 5], FAINT, 2)

@@ -9,10 +9,8 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 
-from lateapex.analysis.animation import animate_lap
 from lateapex.analysis.pictures import draw_laps
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
@@ -20,14 +18,13 @@ from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
+from lateapex.jobs.film import ViewName, best_of, draw_film
 from lateapex.jobs.run_folder import open_run, read_settings, read_track, run_metadata, run_reward
 from lateapex.models.drive import drive, patience
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
-from lateapex.world.track import load_track
-
-_FILMED = 8  # cars whose pictures are kept while driving: 9 MB for a lap of 30 s each
+from lateapex.world.track import Track, load_track
 
 
 class EvaluateConfig(Config):
@@ -40,6 +37,10 @@ class EvaluateConfig(Config):
     trials: int = Field(default=5, ge=1, le=10_000)
     """Laps, each with its own start: spread evenly round the track, on the centre line, from rest."""
     checkpoint: Literal["best", "last"] = "best"
+    film: Literal["best", "all", "none"] = "best"
+    """Which trials are filmed."""
+    view: ViewName = "front"
+    """What fills the films' pictures."""
     threads: int = Field(default=0, ge=0)
     """Threads that draw pictures; 0: one for each core."""
 
@@ -59,8 +60,13 @@ class EvaluateResult:
     """Folder of this evaluation within the run."""
     laps_picture: str
     """Path of the picture of the driven lines."""
-    lap_animation: str
-    """Path of the animated best trial."""
+    films: dict[int, str]
+    """Path of the film of each filmed trial, by its place in `episodes`."""
+
+    @property
+    def lap_animation(self) -> str | None:
+        """Path of the film of the best trial."""
+        return self.films.get(best_of(self.episodes))
 
     @property
     def laps_completed(self) -> int:
@@ -100,21 +106,13 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
             "restore model/model_metadata.json as it was when training began"
         )
     task.max_steps = patience(task.lengths)
-    frames: dict[int, list[NDArray[np.uint8]]] = {car: [] for car in range(min(config.trials, _FILMED))}
-
-    def film(car: int, picture: NDArray[np.uint8]) -> None:
-        if car in frames:
-            frames[car].append(picture.copy())
-
     torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
     cars = np.arange(config.trials)
     poses = RoundRobinStarts(spread=1.0 / config.trials).draw(0, cars, np.zeros_like(cars))
-    episodes = drive(policy, task, poses, film)
+    episodes = drive(policy, task, poses)
     folder = _free_folder(storage, now())
-    best = min(frames, key=lambda car: _rank(episodes[car]))
     storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
     storage.write(f"{folder}/laps.png", draw_laps(track, episodes, f"{track.name}  {name.removesuffix('.pt')}"))
-    storage.write(f"{folder}/lap.gif", animate_lap(track, episodes[best], frames[best]))
     entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
     storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
     return EvaluateResult(
@@ -125,13 +123,22 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
         train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
         folder=folder,
         laps_picture=f"{storage.url}/{folder}/laps.png",
-        lap_animation=f"{storage.url}/{folder}/lap.gif",
+        films=_film(storage, track, episodes, config, f"{folder}/lap"),
     )
 
 
-def _rank(episode: EpisodeRecord) -> tuple[float, float]:
-    """The furthest trial first, the fastest of equals."""
-    return -episode.progress, episode.lap_time
+def _film(
+    storage: Storage, track: Track, episodes: list[EpisodeRecord], config: EvaluateConfig, stem: str
+) -> dict[int, str]:
+    """Write the films that are asked for; of the best trial alone it is `stem`, else `stem`-<trial>."""
+    which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[config.film]
+    films = {}
+    for place in which:
+        made = draw_film(track, episodes[place], config.view, f"trial {place + 1} of {len(episodes)}")
+        name = f"{stem}{'' if config.film == 'best' else f'-{place + 1}'}{made.suffix}"
+        storage.write(name, made.data)
+        films[place] = f"{storage.url}/{name}"
+    return films
 
 
 def _free_folder(storage: Storage, now: datetime.datetime) -> str:

@@ -1,0 +1,234 @@
+"""Films recorded drives: any episode that a run, or a trace file, tells of.
+
+All that a film shows is redrawn from the record: nothing needs to be kept while driving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from lateapex.analysis.animation import animate_lap
+from lateapex.analysis.film import SIZE, film_lap
+from lateapex.analysis.readings import FPS
+from lateapex.analysis.video import INSTALL, can_write_mp4, mp4_bytes
+from lateapex.analysis.views import View, front_view
+from lateapex.config import Config
+from lateapex.errors import ConfigError, RunError, TrackError
+from lateapex.formats.simtrace import TracedEpisode, read_simtrace
+from lateapex.jobs.run_folder import open_run, read_track
+from lateapex.records import EpisodeRecord
+from lateapex.storage import DiskStorage, Storage
+from lateapex.world.track import Track, load_track
+
+ViewName: TypeAlias = Literal["front"]
+
+NO_VIDEO: Final = f"films are small GIFs without the video extra; {INSTALL}"
+
+_TRAINING: Final = "training-simtrace/"
+_EVALUATION: Final = "evaluation-simtrace/"
+_ASTRAY: Final = 1.0  # m; a drive whose points lie further from their waypoints was driven on another track
+
+
+class FilmConfig(Config):
+    """Which drive is filmed, and how."""
+
+    run: str
+    """The run folder, or a trace file (.csv)."""
+    evaluation: str | None = None
+    """Name of an evaluation's folder within the run."""
+    episode: int | None = Field(default=None, ge=0)
+    """Number in the trace, from 0. If not given: the best; of the newest evaluation, or of the last training trace."""
+    track: str | None = None
+    """Name or path of the track that was driven, where it is not the run's."""
+    view: ViewName = "front"
+    """What fills the picture."""
+    out: str | None = None
+    """File to write, .mp4 or .gif; in the run's videos/ if not given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmResult:
+    """What was filmed."""
+
+    film: str
+    """Path of the file."""
+    episode: int
+    source: str
+    """The trace that tells of it."""
+    track: str
+    seconds: float
+    """Of the drive."""
+    status: str
+    progress: float
+    """Percent."""
+
+
+class FilmFile(NamedTuple):
+    """A film in memory."""
+
+    suffix: str
+    """".mp4" or ".gif"."""
+    data: bytes
+
+
+class _Found(NamedTuple):
+    """An episode, and where it was found."""
+
+    source: str
+    stem: str
+    """What its film is called."""
+    episode: TracedEpisode
+
+
+def film(config: FilmConfig) -> FilmResult:
+    """Draw one recorded drive and write its film.
+
+    Raises:
+        RunError: no run or no such evaluation or episode is there.
+        FormatError: the trace is broken.
+        TrackError: it was driven on another track.
+        ConfigError: an MP4 is asked for without the `video` extra, or a file of another kind.
+    """
+    suffix = _suffix(config.out)
+    trace_file = config.run.endswith(".csv")
+    storage: Storage = DiskStorage(Path(config.run).parent) if trace_file else open_run(config.run)
+    if trace_file and config.track is None:
+        raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
+    track = load_track(config.track) if config.track else read_track(storage)
+    found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
+    _check_track(track, found)
+    record = EpisodeRecord(
+        phase="evaluation" if _EVALUATION in found.source else "training",
+        track=track.name,
+        track_length=found.episode.track_length,
+        car=0,
+        steps=found.episode.steps,
+    )
+    made = draw_film(track, record, config.view, f"episode {found.episode.number}", suffix)
+    place: Storage
+    if config.out:
+        place, name = DiskStorage(Path(config.out).parent), Path(config.out).name
+    else:
+        place, name = storage, f"{'' if trace_file else 'videos/'}{found.stem}{made.suffix}"
+    place.write(name, made.data)
+    return FilmResult(
+        film=str(Path(place.url, name)),
+        episode=found.episode.number,
+        source=str(Path(storage.url, found.source)),
+        track=track.name,
+        seconds=record.lap_time,
+        status=record.status,
+        progress=record.progress,
+    )
+
+
+def draw_film(track: Track, episode: EpisodeRecord, view: ViewName, title: str, suffix: str | None = None) -> FilmFile:
+    """Draw a film of a drive: an MP4, or a small GIF where the `video` extra is not installed.
+
+    Args:
+        title: which drive it is.
+        suffix: the kind that is wanted, whatever is installed.
+
+    Raises:
+        ConfigError: an MP4 is wanted without the `video` extra.
+    """
+    front = front_view(track, episode.steps)
+    if (suffix or (".mp4" if can_write_mp4() else ".gif")) == ".gif":
+        return FilmFile(".gif", animate_lap(track, episode, front))
+    pictures = film_lap(track, episode, _main_view(track, episode, view), front, title)
+    return FilmFile(".mp4", mp4_bytes((np.asarray(picture) for picture in pictures), FPS))
+
+
+def best_of(episodes: Sequence[EpisodeRecord]) -> int:
+    """Return the place of the drive that came furthest, the fastest of equals."""
+    return min(range(len(episodes)), key=lambda place: _rank(episodes[place]))
+
+
+def _rank(episode: EpisodeRecord) -> tuple[float, float]:
+    return -episode.progress, episode.lap_time
+
+
+def _main_view(track: Track, episode: EpisodeRecord, view: ViewName) -> View:
+    wide, tall = SIZE
+    del view
+    return front_view(track, episode.steps, height=tall, width=wide)
+
+
+def _suffix(out: str | None) -> str | None:
+    if out is None:
+        return None
+    suffix = PurePosixPath(out).suffix.lower()
+    if suffix not in (".mp4", ".gif"):
+        raise ConfigError(f"--out is {out}; a name that ends in .mp4 or .gif is needed")
+    if suffix == ".mp4" and not can_write_mp4():
+        raise ConfigError(f"MP4 needs the video extra: {INSTALL}; or give a name that ends in .gif")
+    return suffix
+
+
+def _in_run(storage: Storage, config: FilmConfig) -> _Found:
+    """Find the episode that is asked for in a run's traces."""
+    names = [name for name in storage.list() if name.endswith(".csv")]
+    evaluations = sorted({name.partition("/")[0] for name in names if f"/{_EVALUATION}" in name})
+    if config.evaluation is not None:
+        folder = PurePosixPath(config.evaluation).name
+        if folder not in evaluations:
+            known = f"there are {', '.join(evaluations)}" if evaluations else "it has none yet"
+            raise RunError(f"{storage.url} has no evaluation {config.evaluation!r}; {known}")
+    elif config.episode is None and evaluations:
+        folder = evaluations[-1]
+    else:
+        traces = sorted((name for name in names if name.startswith(_TRAINING)), key=_iteration)
+        return _choose(storage, traces, config, "training")
+    return _choose(storage, [name for name in names if name.startswith(f"{folder}/")], config, folder)
+
+
+def _in_trace(storage: Storage, name: str, config: FilmConfig) -> _Found:
+    return _choose(storage, [name], config, name.removesuffix(".csv"))
+
+
+def _choose(storage: Storage, traces: Sequence[str], config: FilmConfig, stem: str) -> _Found:
+    """Take the episode of that number, or the best of the last trace."""
+    for name in reversed(traces):
+        episodes = read_simtrace(storage.read(name).decode(errors="replace"), f"{storage.url}/{name}")
+        for found in episodes if config.episode is not None else _best(episodes):
+            if config.episode in (None, found.number):
+                return _Found(name, f"{stem}-episode-{found.number}", found)
+    if config.episode is None:
+        raise RunError(f"{storage.url} has no recorded episode yet; train it further: lateapex train --resume ...")
+    raise RunError(f"{storage.url} has no episode {config.episode} of {stem}; its traces tell which there are")
+
+
+def _best(episodes: Sequence[TracedEpisode]) -> list[TracedEpisode]:
+    records = [
+        EpisodeRecord(phase="training", track="", track_length=episode.track_length, car=0, steps=episode.steps)
+        for episode in episodes
+    ]
+    return [episodes[best_of(records)]] if records else []
+
+
+def _iteration(name: str) -> int:
+    number = PurePosixPath(name).name.partition("-")[0]
+    return int(number) if number.isdigit() else -1
+
+
+def _check_track(track: Track, found: _Found) -> None:
+    """Refuse a drive whose points are far from the waypoints that they were nearest to."""
+    steps = found.episode.steps
+    waypoints = np.asarray(track.waypoints)
+    nearest = steps["closest_waypoint"]
+    fits = nearest.min() >= 0 and nearest.max() < len(waypoints)
+    if fits:
+        place = np.column_stack([steps["x"], steps["y"]])
+        away = np.hypot(*(place - waypoints[nearest]).T)
+        fits = float(np.median(away)) < _ASTRAY
+    if not fits:
+        raise TrackError(
+            f"{found.source}: episode {found.episode.number} was driven on a track of "
+            f"{found.episode.track_length:.2f} m that is not {track.name} ({track.length:.2f} m); name it with --track"
+        )
