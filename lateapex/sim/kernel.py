@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 
 kernel: Final = njit(cache=True, nogil=True, error_model="numpy", _nrt=False)  # type: ignore[call-overload] # _nrt is numba's own
 """Decorator of a kernel that only borrows its arrays: they outlive the call, since its caller holds them.
@@ -19,6 +20,23 @@ Counting references in it would cost more than its arithmetic: a car is located 
 
 allocating_kernel: Final = njit(cache=True, nogil=True, error_model="numpy")
 """Decorator of a kernel that makes arrays."""
+
+
+def _take(typing_context: Any, counter: Any, amount: Any) -> Any:
+    del typing_context, amount
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.atomic_rmw("add", array.data, arguments[1], "seq_cst")
+
+    return types.int64(counter, types.int64), generate
+
+
+take: Final[Any] = intrinsic(_take)
+"""In a kernel, take(counter, amount) adds to counter[0], int64, and returns what it was, as one indivisible step.
+
+Threads share work by it without Python's lock, which one of them may be holding for milliseconds.
+"""
 
 
 def forget_stale(folder: Path) -> None:

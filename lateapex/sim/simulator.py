@@ -11,17 +11,18 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from threading import Semaphore
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import ConfigError
-from lateapex.sim.camera import draw, scratch_for, view_of
+from lateapex.sim.camera import Scratch, draw, scratch_for, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
 from lateapex.sim.geometry import locate, pose_at
 from lateapex.sim.ground import Ground, paint_grounds
-from lateapex.sim.kernel import kernel
+from lateapex.sim.kernel import kernel, take
 from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
@@ -29,8 +30,8 @@ from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 
-_BLOCK = 8  # cars that a thread draws at a time, at least: fewer would not pay for the hand-over
-_SHARES = 8  # blocks for each thread of a large batch: more would be shared more evenly, at more hand-overs
+_BLOCK = 8  # cars that a thread draws at a time: small enough to share evenly, large enough to hide the taking
+_PATIENCE = 0.001  # s, for a thread to begin to draw; more than that it needs on a busy machine alone
 _SHARED = 1000  # cars from which on moving them is shared between threads: fewer take less time than waking one
 
 
@@ -81,14 +82,16 @@ class Simulator:
         """Steps since the beginning."""
         self._tables = track_tables(self.tracks)
         self.scenes = looks
-        self._ground = _painted_once(self.tracks, looks, colour) if pictures else None
+        self._ground: Ground | None = None
         self._view = view_of(self.vehicle.camera, height, width)
         self._vehicles = vehicle_records([self.vehicle] * len(places))
         self.picture_shape = (height, width, 3) if colour else (height, width)
         """Shape of one car's picture."""
         self._threads = threads or os.cpu_count() or 1
-        threads_that_draw = range(self._threads) if self._ground is not None else ()
-        self._scratches = [scratch_for(height, width, self._painted) for _ in threads_that_draw]
+        self._scratches: list[Scratch] = []
+        if pictures:
+            self._ground = ground = _painted_once(self.tracks, looks, colour)
+            self._scratches = [scratch_for(height, width, ground) for _ in range(self._threads)]
         self._pool = ThreadPoolExecutor(self._threads - 1, "draw") if self._threads > 1 else None
         self._compile()
 
@@ -100,7 +103,7 @@ class Simulator:
         self.place_on_line(nobody, 0.0, 0.0, 0.0)
         _step_all(cars, vehicles, self._tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
         if self._ground is not None:
-            self._draw(np.zeros(0, np.int64), np.zeros((0, *self.picture_shape), np.uint8))
+            self._draw_shared(nobody, np.zeros((0, *self.picture_shape), np.uint8), None)
         words(0, none, none, 0)
 
     @property
@@ -199,38 +202,36 @@ class Simulator:
             return self._ground
         return _painted_once(self.tracks, self.scenes, colour=True)
 
-    @property
-    def _painted(self) -> Ground:
-        if self._ground is None:
-            raise ConfigError("this simulator was made with pictures=False and draws nothing; leave that out")
-        return self._ground
-
     def _draw_shared(
         self, cars: NDArray[np.int64], out: NDArray[np.uint8], meanwhile: Callable[[], None] | None
     ) -> None:
-        """Draw in blocks that all threads take from one list, so that none waits long for another."""
+        """Draw in blocks that all threads take from one counter, so that none waits long for another."""
         helpers: list[Future[None]] = []
-        block = max(_BLOCK, -(-len(cars) // (_SHARES * self._threads)))
-        blocks = iter(range(0, len(cars), block))
+        counter, started = np.zeros(1, np.int64), Semaphore(0)
 
         def work(thread: int) -> None:
-            for first in blocks:
-                self._draw(cars[first : first + block], out, thread)
+            _draw_taken(counter, cars, self.cars, self._view, self._ground, out, self._scratches[thread])
 
-        if self._pool is not None and (len(cars) > block or meanwhile is not None):
-            helpers = [self._pool.submit(work, thread) for thread in range(1, self._threads)]
+        def help_draw(thread: int) -> None:
+            started.release()
+            work(thread)
+
+        if self._pool is not None and (len(cars) > _BLOCK or meanwhile is not None):
+            helpers = [self._pool.submit(help_draw, thread) for thread in range(1, self._threads)]
         try:
             if meanwhile is not None:
+                # Python's lock is let go here: else a helper waits 5 ms for it before it draws its first picture.
+                for _ in helpers:
+                    started.acquire(timeout=_PATIENCE)
                 meanwhile()
             work(0)
         finally:
             for helper in helpers:
                 helper.result()
 
-    def _draw(self, cars: NDArray[np.int64], out: NDArray[np.uint8], thread: int = 0) -> None:
-        draw(cars, self.cars, self._view, self._painted, out, self._scratches[thread])
-
     def _check_pictures(self, out: NDArray[np.uint8]) -> None:
+        if self._ground is None:
+            raise ConfigError("this simulator was made with pictures=False and draws nothing; leave that out")
         needed = (self.count, *self.picture_shape)
         if out.shape != needed or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ConfigError(
@@ -339,3 +340,12 @@ def _step_all(cars, vehicles, tables, steering, speed, held, seconds):  # type: 
         if not held[n]:
             drive(cars[n], vehicles[n], steering[n], wheel_speed(speed[n], vehicles[n]), seconds)
             locate(cars[n], vehicles[n], tables)
+
+
+@kernel
+def _draw_taken(counter, which, cars, view, ground, out, scratch):  # type: ignore[no-untyped-def] # numba: int64[1], see draw
+    """Draw blocks of cars until all are taken; while it draws, another thread may hold Python's lock."""
+    first = take(counter, _BLOCK)
+    while first < which.size:
+        draw(which[first : first + _BLOCK], cars, view, ground, out, scratch)
+        first = take(counter, _BLOCK)
