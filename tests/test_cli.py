@@ -270,7 +270,7 @@ def test_a_model_that_brings_code_along_is_refused_and_the_code_does_not_run(cap
 
 def test_train_says_what_will_happen_how_it_goes_and_what_to_type_next(capsys):
     said = command(capsys, "train", "--seed", 5, *FEW)
-    header, titles, update, evaluation, ending, saved = said.out.splitlines()
+    header, titles, update, evaluation, ending, reward, saved = said.out.splitlines()
     assert header == (
         "kidney 19.45 m · 2 cars · 10 actions · front camera 160x120 · lean · seed 5 · runs/kidney-lean-5"
     )
@@ -278,6 +278,7 @@ def test_train_says_what_will_happen_how_it_goes_and_what_to_type_next(capsys):
     assert update.split()[:2] == ["1", "64"]
     assert re.match(r"  evaluation: \d+ of 20 laps, (mean progress \d+%|best .* s)  \* best so far", evaluation)
     assert ending.startswith("the step budget is used: 64 steps, 1 updates, ")
+    assert re.fullmatch(r"reward: [\d.,]+ µs a call, \d+% of the time", reward)
     assert saved == "saved runs/kidney-lean-5    next: lateapex evaluate runs/kidney-lean-5"
     assert said.err == ""
     assert "\x1b" not in said.out

@@ -356,3 +356,25 @@ def test_in_colour_both_networks_take_three_channels_and_the_model_is_evaluated_
     policy = load_version(DiskStorage(str(run)), "last")[1]
     assert policy.shape.channels == 3
     assert evaluate(EvaluateConfig(run=str(run), trials=2)).model.endswith(".pt")
+
+
+def test_quirks_and_starts_reach_the_task_and_an_evaluation_takes_the_runs_quirks(tmp_path):
+    rewards = {"original": "2.0", "fixed": "1.0"}
+    for quirks, first in rewards.items():
+        reward = tmp_path / f"{quirks}.py"
+        reward.write_text(
+            "seen = []\n\ndef reward_function(params):\n    seen.append(params['steps'])\n"
+            f"    assert seen[0] == {first}\n    return 1.0\n"
+        )
+        starts = {"scheme": "round_robin", "advance": 0.25, "first": 0.5, "alternate_direction": True}
+        trainer = {"evaluation_starts": "training", "evaluation_trials": 1}
+        run = small_run(tmp_path / quirks, reward=str(reward), quirks=quirks, starts=starts, trainer=trainer)
+        assert evaluate(EvaluateConfig(run=str(run), trials=1)).episodes[0].reward > 0
+    with pytest.raises(RewardError, match="AssertionError"):
+        small_run(tmp_path / "wrong", reward=str(tmp_path / "fixed.py"))
+
+
+def test_what_the_reward_cost_is_reported(tmp_path):
+    result = train(small_config(tmp_path / "run"))
+    assert result.reward_call_seconds > 0.0
+    assert 0.0 < result.reward_share < 1.0

@@ -12,6 +12,7 @@ import torch
 from made_records import episode
 from pydantic import ValidationError
 
+from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import RunError, StorageError, TrainingError
 from lateapex.models.policy import Policy, Shape
 from lateapex.records import EpisodeRecord, EvaluationRecord, UpdateRecord
@@ -494,3 +495,12 @@ def test_losses_that_are_no_numbers_end_the_run_and_leave_the_model_that_was_sav
     with pytest.raises(TrainingError, match=r"value_loss is (nan|inf) at update 3; .* smaller learning rate"):
         made.go()
     assert load_version(made.storage, "last")[0] == "2_Step-40.pt"
+
+
+def test_an_evaluation_may_start_where_the_first_cars_next_episode_does(run):
+    made = run(evaluation_starts="training", evaluation_interval=1, updates=2)
+    task = made.collector.task
+    task.starts, task.seed, task.episodes = RoundRobinStarts(), 3, {"episode": np.array([6, 2, 0, 0])}
+    made.go()
+    assert [poses.fraction.tolist() for poses in made.poses] == [pytest.approx([0.35, 0.35])] * 2
+    assert task.episodes["episode"].tolist() == [6, 2, 0, 0]
