@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,9 +24,10 @@ from rich.table import Table
 from lateapex.commands.check import check
 from lateapex.commands.doctor import doctor
 from lateapex.commands.film import film as film_command
+from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.tracks import app as tracks_app
-from lateapex.errors import ConfigError, LateapexError
+from lateapex.errors import ConfigError, LateapexError, RewardError
 
 if TYPE_CHECKING:  # heavy: torch and numba
     from lateapex.jobs.evaluate import EvaluateResult
@@ -46,10 +47,15 @@ app = typer.Typer(
 
 app.add_typer(tracks_app)
 app.add_typer(runs_app)
+app.add_typer(rewards_app)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex doctor")(doctor)
 app.command("film", epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film_command)
 
+Sandbox = Annotated[
+    bool | None,
+    typer.Option("--sandbox", help="Run the reward, a stranger's file, in a process of its own, behind walls (Linux)."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")]
 
 
@@ -81,6 +87,11 @@ def train(
     ] = None,
     cars: Annotated[int | None, typer.Option(help="Cars that drive at once.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    sandbox: Sandbox = None,
+    call_at_step_1: Annotated[
+        bool | None,
+        typer.Option("--call-at-step-1", help="Call the reward at steps 1 too, unpaid, as the simulator did in 2020."),
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")] = None,
     resume: Annotated[str | None, typer.Option(help="Run folder to go on with.")] = None,
     json_line: Json = False,
@@ -95,6 +106,8 @@ def train(
         "seed": seed,
         "cars": cars,
         "precision": precision,
+        "sandbox": sandbox,
+        "call_at_step_1": call_at_step_1,
         "out": out,
     }
     bounds = {"steps": steps, "duration": duration, "until_laps": until_laps}
@@ -122,6 +135,7 @@ def evaluate(
     film: Annotated[str, typer.Option(help="Trials to film: best, all or none.")] = "best",
     view: Annotated[str, typer.Option(help="What fills the film: front.")] = "front",
     require: Annotated[int, typer.Option(help="Exit with 1 if fewer laps than this are complete.", min=0)] = 0,
+    sandbox: Sandbox = None,
     json_line: Json = False,
 ) -> None:
     """Drive a trained model; write traces and pictures."""
@@ -130,8 +144,9 @@ def evaluate(
 
     values = {"run": run, "trials": trials, "checkpoint": checkpoint, "film": film, "view": view}
     values |= {"track": track} if track else {}
+    config = parse(job.EvaluateConfig, {**values, "sandbox": sandbox}, "command line")
     with _clean_stdout(json_line):
-        result = job.evaluate(parse(job.EvaluateConfig, values, "command line"))
+        result = job.evaluate(config, tell=lambda line: _console(True).print(f"note: {line}", markup=False))
     _show_trials(_console(json_line), result)
     if json_line:
         print(json.dumps(_evaluate_line(result)))
@@ -187,26 +202,42 @@ def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
 @contextmanager
 def _stopping(console: Console) -> Iterator[Any]:
     """Yield the observer of a training run: the live table, and Ctrl-C that stops after the current update."""
+    from lateapex.env.reward_watch import Watch
+    from lateapex.jobs.job_reward import reward_notes
     from lateapex.sinks.console import ConsoleSink
 
     sinks: list[ConsoleSink] = []
+    around = ExitStack()
+    hung: list[str] = []
     before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def observe(trainer: Trainer, storage: Storage, config: TrainConfig) -> Mapping[str, Sink]:
         def stop(number: int, _: object) -> None:
             trainer.stopping = True
             signal.signal(number, before[number])
+            if place := watch.place:  # the update would never end
+                hung.append(place)
+                raise KeyboardInterrupt
 
         for number in before:
             signal.signal(number, stop)
         for line in trainer.collector.task.metadata.warnings:
             console.print(f"note: {line}", markup=False)
+        reward = trainer.collector.task.reward
+        for line in reward_notes(reward, config.cars):
+            console.print(f"note: {line}", markup=False)
+        watch = around.enter_context(Watch(reward, lambda line: console.print(f"note: {line}", markup=False)))
         sinks.append(ConsoleSink(console, _header(trainer, storage, config)))
         return {"console": sinks[0]}
 
     try:
         yield observe
+    except KeyboardInterrupt:
+        if hung:
+            raise RewardError(f"{hung[0]}: stopped in a call of the reward that did not come back") from None
+        raise
     finally:
+        around.close()
         for sink in sinks:
             sink.close()
         for number, handler in before.items():

@@ -11,12 +11,19 @@ what it remembers belongs to all of them. Where both are defined they have to ag
 
 from __future__ import annotations
 
+import ast
+import io
 import linecache
 import math
+import re
 import sys
+import threading
 import time
+import tokenize
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib import resources
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -25,11 +32,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from lateapex.env.reward_habits import hint, why_not_python
+from lateapex.env.reward_prints import Prints
+from lateapex.env.reward_random import LOADING, OwnRandom
 from lateapex.errors import RewardError, did_you_mean
 
 LIMIT: Final = 1e5
 """Largest absolute reward, as in the original."""
 
+_MODULE = "reward_function"
 _TRIED_STEPS, _TRIED_CARS = 10, 16  # on which reward_batch is compared with reward_function
 _OBJECTS = (
     "objects_location",
@@ -48,20 +59,42 @@ class RewardFunction:
         text: the file's Python text.
         source: its path, for messages.
         batched: use `reward_batch` where the file has one; False: only where it has no `reward_function`.
+        seed: of what it draws from `random` and `numpy.random`.
+        call_at_step_1: call it at the start of an episode too, where steps is 1; what it returns there is not paid.
+        prints: takes what it prints; stdout if not given.
 
     Raises:
         RewardError: it is no Python, raises when it is run, or has neither function.
     """
 
-    def __init__(self, text: str, source: str, *, batched: bool = True) -> None:
+    def __init__(
+        self,
+        text: str,
+        source: str,
+        *,
+        batched: bool = True,
+        seed: int = 0,
+        call_at_step_1: bool = False,
+        prints: Prints | None = None,
+    ) -> None:
         self.text = text
         self.source = source
         self.calls = 0
         """Cars that were paid so far, a step each."""
         self.seconds = 0.0
         """Spent on them, the making of their parameters included."""
+        self.prints = prints
+        self.running: tuple[int | None, int] = (None, 0)
+        """Thread in which the file runs, None between steps, and how many calls and loads have begun."""
+        self.call_at_step_1 = call_at_step_1
+        self._random = OwnRandom(text, seed)
         self._code = _compiled(text, source)
-        module = _run(self._code, source)
+        with self._surroundings(), self._random.borrowed():
+            begun = time.perf_counter()
+            module = self._load(0)
+            self.load_seconds = time.perf_counter() - begun
+            """That the file took to be run once, as it is for each car."""
+        self._modules: list[ModuleType] = []
         batch = getattr(module, "reward_batch", None)
         self._batch: Callable[[MutableMapping[str, Any]], Any] | None = None
         if callable(batch):
@@ -72,14 +105,29 @@ class RewardFunction:
             self._batch = None
         elif self._batch is None:
             self._functions.append(_function(module, source))
+            self._modules.append(module)
         # The batch's module is nobody's own: what the two remember must not mix.
         self._steps_to_try = _TRIED_STEPS if self._batch is not None and callable(single) else 0
         self._line = getattr(getattr(single, "__code__", None), "co_firstlineno", 1)
 
+    def close(self) -> None:
+        """Let go of what lies outside this process; see SandboxedReward."""
+
+    def _load(self, car: int) -> ModuleType:
+        self.running = self.running[0], self.running[1] + 1
+        if self._random.used:
+            self._random.begin(car, LOADING, 0)
+        return _run(self._code, self.source)
+
+    def _surroundings(self) -> AbstractContextManager[Any]:
+        return self.prints.step() if self.prints is not None else nullcontext()
+
     def _of_car(self, car: int) -> Callable[[dict[str, Any]], Any]:
         """The function in the module that belongs to one car."""
         while len(self._functions) <= car:
-            self._functions.append(_function(_run(self._code, self.source), self.source))
+            self._modules.append(self._load(len(self._functions)))
+            self._functions.append(_function(self._modules[-1], self.source))
+        sys.modules[_MODULE] = self._modules[car]
         return self._functions[car]
 
     def __call__(
@@ -101,17 +149,36 @@ class RewardFunction:
             RewardError: it raised, or returned something that is no finite number within +-1e5.
         """
         begun = time.perf_counter()
+        called = needed | (params["steps"] == 1) if self.call_at_step_1 else needed
+        self.running = threading.get_ident(), self.running[1]
+        try:
+            with self._surroundings(), self._random.borrowed():
+                rewards = self._pay(params, shared, called, episode)
+        finally:
+            self.running = None, self.running[1]
+        rewards[~needed] = 0.0
+        self.calls += int(np.count_nonzero(called))
+        self.seconds += time.perf_counter() - begun
+        return rewards
+
+    def _pay(
+        self,
+        params: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        needed: NDArray[np.bool_],
+        episode: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Rewards of the cars that are paid; 0 for the others."""
         rewards = np.zeros(len(needed))
-        paid = int(np.count_nonzero(needed))
         if self._batch is None:
             self._pay_singly(params, shared, needed, episode, rewards)
-        elif paid:
+        elif needed.any():
+            if self._random.used:
+                self._random.begin(0, int(episode[0]), int(params["steps"][0]))
             rewards[needed] = self._batch_rewards(params, shared, needed)
             if self._steps_to_try:
                 self._steps_to_try -= 1
                 self._compare(params, shared, needed, episode, rewards)
-        self.calls += paid
-        self.seconds += time.perf_counter() - begun
         return rewards
 
     def _pay_singly(
@@ -133,7 +200,10 @@ class RewardFunction:
                 single["closest_objects"] = [0, 0]
                 for name in _OBJECTS:
                     single[name] = []
-                rewards[car] = self._one(self._of_car(car), single, episode, car)
+                function = self._of_car(car)
+                if self._random.used:
+                    self._random.begin(car, int(episode[car]), int(single["steps"]))
+                rewards[car] = self._one(function, single, episode, car)
 
     def _compare(
         self,
@@ -164,6 +234,7 @@ class RewardFunction:
         car: int,
     ) -> float:
         step = params["steps"]
+        self.running = self.running[0], self.running[1] + 1
         try:
             value = function(params)
         except (Exception, SystemExit) as error:
@@ -174,7 +245,8 @@ class RewardFunction:
 
     def _checked(self, value: Any, step: float, episode: int, params: Mapping[str, Any]) -> float:
         try:
-            number = math.nan if isinstance(value, str | bytes) else float(value)
+            single = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
+            number = math.nan if isinstance(single, str | bytes) else float(single)
         except Exception:  # the racer's own class may raise anything
             number = math.nan
         if math.isfinite(number) and abs(number) <= LIMIT:
@@ -192,6 +264,7 @@ class RewardFunction:
         assert self._batch is not None
         count = len(needed)
         try:
+            self.running = self.running[0], self.running[1] + 1
             values = np.asarray(self._batch(_Batch(params, shared, count)), np.float64)
         except (Exception, SystemExit) as error:
             raise RewardError(f"{_place_in(error, self.source)}: {_told(error)}, in reward_batch") from None
@@ -211,19 +284,27 @@ def load_reward(name_or_path: str | Path, *, batched: bool = True) -> RewardFunc
         RewardError: no such name or file; the file has a syntax error, raises when run, or lacks `reward_function`
             and `reward_batch`.
     """
+    text, source = read_reward(name_or_path)
+    return RewardFunction(text, source, batched=batched)
+
+
+def read_reward(name_or_path: str | Path) -> tuple[str, str]:
+    """Text of a reward and its name for messages; nothing is run.
+
+    Raises:
+        RewardError: no such name or file, or it is no text.
+    """
     word = str(name_or_path)
     if word in reward_names():
-        return RewardFunction(_shipped(word), f"{word}.py", batched=batched)
-    path = Path(word)
+        return _shipped(word), f"{word}.py"
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return _decoded(Path(word).read_bytes()), word
     except FileNotFoundError:
         names = reward_names()
         known = f"give the path of a Python file, or one of: {', '.join(names)}"
         raise RewardError(f"no reward file is at {word}{did_you_mean(word, names)}; {known}") from None
-    except (OSError, ValueError) as error:  # no UTF-8, or a zero byte in the path
+    except (OSError, ValueError, SyntaxError) as error:  # no UTF-8, or a zero byte in the path
         raise RewardError(f"cannot read {word}: {error}; a Python file in UTF-8 is needed") from None
-    return RewardFunction(text, word, batched=batched)
 
 
 def reward_names() -> list[str]:
@@ -232,17 +313,43 @@ def reward_names() -> list[str]:
     return sorted(item.name.removesuffix(".py") for item in folder.iterdir() if item.name.endswith(".py"))
 
 
+def summary(text: str) -> str:
+    """The first sentence of a reward's docstring."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        said = ast.get_docstring(ast.parse(text)) or ""
+    return " ".join(said.split("\n\n")[0].split()).partition(": an example")[0].rstrip(".")
+
+
 def _shipped(name: str) -> str:
     return (resources.files("lateapex") / "data" / "rewards" / f"{name}.py").read_text(encoding="utf-8")
 
 
+def _decoded(data: bytes) -> str:
+    """Text of a Python file in whatever encoding it says it has; what it says then is UTF-8, as which it is kept."""
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError:
+        encoding = "utf-8"
+        data.decode(encoding)  # tells which byte is wrong
+        raise
+    text = io.TextIOWrapper(io.BytesIO(data), encoding=encoding).read()
+    if encoding.startswith("utf-8"):
+        return text
+    first, second, *others = text.split("\n", 2) + [""] * 2
+    cookie = re.compile(r"(?<=coding[=:])[ \t]*[-\w.]+")
+    return "\n".join([cookie.sub(" utf-8", first, 1), cookie.sub(" utf-8", second, 1), *others[:1]])
+
+
 def _compiled(text: str, source: str) -> CodeType:
     try:
-        code = compile(text, source, "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # lateapex check tells them
+            warnings.simplefilter("ignore", DeprecationWarning)  # what they were before Python 3.12
+            code = compile(text, source, "exec", dont_inherit=True)
     except SyntaxError as error:
-        place = f"{source}:{error.lineno}" if error.lineno else source
-        shown = (error.text or "").strip()
-        raise RewardError(f"{place}: {error.msg}: {_short(shown)}; this is not Python 3") from None
+        line, reason = why_not_python(error, text)
+        raise RewardError(f"{source}:{line}: {reason}" if line else f"{source} {reason}") from None
     except (ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deep
         raise RewardError(f"{source}: {_told(error)}; a Python file is needed") from None
     linecache.cache[source] = (len(text), None, text.splitlines(keepends=True), source)
@@ -251,13 +358,16 @@ def _compiled(text: str, source: str) -> CodeType:
 
 def _run(code: CodeType, source: str) -> ModuleType:
     """Run a reward file as the module `reward_function`."""
-    module = ModuleType("reward_function")
+    module = ModuleType(_MODULE)
     module.__file__ = source
-    sys.modules["reward_function"] = module  # dataclasses look their module up by name
+    sys.modules[_MODULE] = module  # dataclasses look their module up by name
     try:
         exec(code, module.__dict__)
     except (Exception, SystemExit) as error:
-        raise RewardError(f"{_place_in(error, source)}: {_told(error)}, when the file was loaded") from None
+        known = hint(error, {})
+        raise RewardError(
+            f"{_place_in(error, source)}: {_told(error)}, when the file was loaded{known and '.' + known}"
+        ) from None
     return module
 
 
@@ -320,12 +430,12 @@ def _told(error: BaseException) -> str:
 
 
 def _raised(error: BaseException, source: str, step: float, episode: int, params: Mapping[str, Any]) -> str:
-    hint = ""
+    known = hint(error, params)
     key = error.args[0] if isinstance(error, KeyError) and error.args else None
     if isinstance(key, str) and key not in params:
-        hint = f" params has no {_short(key)}{did_you_mean(key, params) or '.'}"
+        known = f" params has no {_short(key)}{did_you_mean(key, params) or '.'}"
     return (
-        f"{_place_in(error, source)}: {_told(error)}, at step {step:.0f} of episode {episode}.{hint} {_shown(params)}"
+        f"{_place_in(error, source)}: {_told(error)}, at step {step:.0f} of episode {episode}.{known} {_shown(params)}"
     )
 
 

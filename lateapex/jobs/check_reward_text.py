@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import ast
 import builtins
-import re
 import symtable
 import warnings
 from collections.abc import Iterator
 from typing import Final
 
+from lateapex.env.reward_habits import (
+    OLD_METHODS,
+    OLD_NAMES,
+    first_step_tests,
+    is_params,
+    params_names,
+    unseeded,
+    why_not_python,
+)
 from lateapex.errors import did_you_mean
 from lateapex.jobs.findings import Finding
 
@@ -48,32 +56,6 @@ PARAMS: Final = (
 )
 """What a reward function is given."""
 
-_OLD_NAMES: Final = {
-    "basestring": "str",
-    "cmp": "(a > b) - (a < b)",
-    "long": "int",
-    "raw_input": "input",
-    "reduce": "functools.reduce",
-    "unichr": "chr",
-    "unicode": "str",
-    "xrange": "range",
-}
-_OLD_METHODS: Final = {
-    "has_key": "key in ...",
-    "iteritems": ".items()",
-    "iterkeys": ".keys()",
-    "itervalues": ".values()",
-}
-_OLD_SYNTAX: Final = {
-    r"^\s*print\s+[^(=]": "write print(...)",
-    r"\bexcept\b[^:]*,\s*\w+\s*:": "write except ... as error:",
-    r"<>": "write !=",
-    r"^\s*exec\s+[^(]": "write exec(...)",
-    r"^\s*raise\s+\w+\s*,": "write raise Error(...)",
-    r"`": "write repr(...)",
-    r"\b0\d": "write 0o in front of an octal number, or leave out the zero",
-    r"\b\d+[lL]\b": "leave out the L",
-}
 _IMPORTS: Final = {"math": "math", "np": "numpy as np", "numpy": "numpy", "random": "random", "time": "time"}
 
 
@@ -87,13 +69,14 @@ def check_text(text: str, file: str) -> list[Finding]:
             compile(text, file, "exec", dont_inherit=True)
             table = symtable.symtable(text, file, "exec")
     except SyntaxError as error:
-        return [_not_python(error, file, text)]
+        number, reason = why_not_python(error, text)
+        return [Finding("error", file, number, reason)]
     except (ValueError, RecursionError, MemoryError) as error:
         return [Finding("error", file, None, f"is not Python: {error}; a text file in UTF-8 is needed")]
     assert isinstance(tree, ast.Module)
     habits = {(note.lineno, str(note.message)) for note in noted if issubclass(note.category, SyntaxWarning)}
     found = [Finding("warning", file, line, message) for line, message in habits]
-    for check in (_undefined, _old_methods, _unknown_params, _first_steps, _ways_out):
+    for check in (_undefined, _old_methods, _unknown_params, _habits, _ways_out):
         found += [
             Finding("error" if wrong else "warning", file, line, message) for line, wrong, message in check(tree, table)
         ]
@@ -102,20 +85,6 @@ def check_text(text: str, file: str) -> list[Finding]:
 
 _Fault = tuple[int, bool, str]
 """Line, whether it is an error, message."""
-
-
-def _not_python(error: SyntaxError, file: str, text: str) -> Finding:
-    lines = text.splitlines()
-    number = error.lineno if error.lineno and error.lineno <= len(lines) else None
-    line = lines[number - 1] if number else ""
-    hints = [hint for pattern, hint in _OLD_SYNTAX.items() if re.search(pattern, line)]
-    if isinstance(error, TabError):
-        reason = "tabs and blanks are mixed in front of lines; use blanks alone"
-    elif hints:
-        reason = f"this is Python 2; {hints[0]}"
-    else:
-        reason = f"{error.msg}: {line.strip()[:60]!r}"
-    return Finding("error", file, number, f"is not Python 3: {reason}")
 
 
 def _undefined(tree: ast.Module, table: symtable.SymbolTable) -> Iterator[_Fault]:
@@ -134,8 +103,8 @@ def _undefined(tree: ast.Module, table: symtable.SymbolTable) -> Iterator[_Fault
     certain = not used or "globals" not in {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     for name in sorted(used):
         line = _line_of_use(name, tree, scopes)
-        if name in _OLD_NAMES:
-            yield line, certain, f"{name} is Python 2; write {_OLD_NAMES[name]}"
+        if name in OLD_NAMES:
+            yield line, certain, f"{name} is Python 2; write {OLD_NAMES[name]}"
         elif name in _IMPORTS:
             yield line, certain, f"{name} is not imported; put import {_IMPORTS[name]} at the top"
         else:
@@ -170,23 +139,23 @@ def _locals(scopes: list[symtable.SymbolTable]) -> set[str]:
 
 def _old_methods(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in _OLD_METHODS:
-            yield node.lineno, True, f".{node.attr} is Python 2; write {_OLD_METHODS[node.attr]}"
+        if isinstance(node, ast.Attribute) and node.attr in OLD_METHODS:
+            yield node.lineno, True, f".{node.attr} is Python 2; write {OLD_METHODS[node.attr]}"
 
 
 def _unknown_params(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:
     """Keys that are looked up in the parameters and that no state has; what the file puts there itself is known."""
-    names = _params_names(tree)
+    names = params_names(tree)
     looked_up: list[tuple[int, bool, object]] = []
     known: set[object] = set(PARAMS)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Subscript) and _is_params(node.value, names) and isinstance(node.slice, ast.Constant):
+        if isinstance(node, ast.Subscript) and is_params(node.value, names) and isinstance(node.slice, ast.Constant):
             if isinstance(node.ctx, ast.Load):
                 looked_up.append((node.lineno, True, node.slice.value))
             else:
                 known.add(node.slice.value)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
-            if _is_params(node.func.value, names) and node.args and isinstance(node.args[0], ast.Constant):
+            if is_params(node.func.value, names) and node.args and isinstance(node.args[0], ast.Constant):
                 looked_up.append((node.lineno, False, node.args[0].value))
         elif isinstance(node, ast.Compare) and isinstance(node.left, ast.Constant):
             known.add(node.left.value)  # 'key' in params: looked up with care
@@ -201,68 +170,9 @@ def _near(key: str) -> str:
     return did_you_mean(same[0], same) if same else did_you_mean(key, PARAMS) or f"; it has {', '.join(PARAMS)}"
 
 
-def _params_names(tree: ast.Module) -> set[str]:
-    """What the parameters are called: the argument of reward_function, and params wherever else."""
-    functions = (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-    arguments = [node.args.args for node in functions if node.name == "reward_function"]
-    return {"params", *(given[0].arg for given in arguments if given)} - {"self"}
-
-
-def _is_params(node: ast.expr, names: set[str]) -> bool:
-    return (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr in names)
-
-
-def _first_steps(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:
-    """Tests for the first step that are never true, since the first call of an episode sees 2."""
-    names = _params_names(tree)
-    steps = {
-        ast.unparse(target)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and _is_steps(node.value, names, set())
-        for target in node.targets
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            left, right, operator = node.left, node.comparators[0], type(node.ops[0])
-            if isinstance(left, ast.Constant):
-                left, right, operator = right, left, _MIRRORED.get(operator, operator)
-            if _is_steps(left, names, steps) and isinstance(right, ast.Constant) and _never(operator, right.value):
-                message = f"{ast.unparse(node)} is never true: the first call of an episode has steps 2"
-                yield node.lineno, False, f"{message}; write {ast.unparse(left)} <= 2"
-
-
-_MIRRORED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
-    ast.Gt: ast.Lt,
-    ast.GtE: ast.LtE,
-    ast.Lt: ast.Gt,
-    ast.LtE: ast.GtE,
-}
-
-
-def _is_steps(node: ast.expr, names: set[str], aliases: set[str]) -> bool:
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id in ("int", "float")
-        and node.args
-    ):
-        return _is_steps(node.args[0], names, aliases)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
-        return _is_params(node.func.value, names) and _is_word(node.args[0], "steps")
-    if isinstance(node, ast.Subscript):
-        return _is_params(node.value, names) and _is_word(node.slice, "steps")
-    return ast.unparse(node) in aliases
-
-
-def _is_word(node: ast.expr, word: str) -> bool:
-    return isinstance(node, ast.Constant) and node.value == word
-
-
-def _never(operator: type[ast.cmpop], value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    limits = {ast.Eq: value < 2, ast.LtE: value < 2, ast.Lt: value <= 2}
-    return limits.get(operator, False)
+def _habits(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:
+    for line, message in (*first_step_tests(tree), *unseeded(tree)):
+        yield line, False, message
 
 
 def _ways_out(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:

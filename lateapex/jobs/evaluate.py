@@ -14,11 +14,13 @@ from pydantic import Field
 from lateapex.analysis.pictures import draw_laps
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
+from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import ViewName, best_of, draw_film
+from lateapex.jobs.job_reward import watched
 from lateapex.jobs.run_folder import open_run, read_settings, read_track, run_metadata, run_reward
 from lateapex.models.drive import drive, patience
 from lateapex.records import EpisodeRecord
@@ -41,6 +43,8 @@ class EvaluateConfig(Config):
     """Which trials are filmed."""
     view: ViewName = "front"
     """What fills the films' pictures."""
+    sandbox: bool | None = None
+    """Run the reward in a process of its own; as the run did if not given."""
     threads: int = Field(default=0, ge=0)
     """Threads that draw pictures; 0: one for each core."""
 
@@ -79,14 +83,29 @@ class EvaluateResult:
         return [episode.lap_time for episode in self.episodes if episode.status == "lap_complete"]
 
 
-def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = datetime.datetime.now) -> EvaluateResult:
+def evaluate(
+    config: EvaluateConfig,
+    now: Callable[[], datetime.datetime] = datetime.datetime.now,
+    tell: Callable[[str], None] | None = None,
+) -> EvaluateResult:
     """Drive the trials and write `evaluation-<14 digits>/` and its metrics into the run folder.
+
+    Args:
+        tell: gets a line, from another thread, where a call of the reward hangs.
 
     Raises:
         RunError: no run, or no model yet, is there.
         TrackError: the track is unknown or no track.
     """
     storage = open_run(config.run)
+    reward = run_reward(storage, sandbox=config.sandbox)
+    with watched(reward, tell):
+        return _evaluate(config, storage, reward, now)
+
+
+def _evaluate(
+    config: EvaluateConfig, storage: Storage, reward: RewardFunction, now: Callable[[], datetime.datetime]
+) -> EvaluateResult:
     track = load_track(config.track) if config.track else read_track(storage)
     metadata = run_metadata(storage)
     name, policy = load_version(storage, config.checkpoint)
@@ -94,7 +113,7 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
     task = RacingTask(
         track,
         config.trials,
-        reward=run_reward(storage),
+        reward=reward,
         metadata=metadata,
         threads=config.threads,
         colour=policy.shape.channels == 3,
@@ -112,6 +131,8 @@ def evaluate(config: EvaluateConfig, now: Callable[[], datetime.datetime] = date
     episodes = drive(policy, task, poses)
     folder = _free_folder(storage, now())
     storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
+    if reward.prints is not None and (printed := reward.prints.take()):
+        storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
     storage.write(f"{folder}/laps.png", draw_laps(track, episodes, f"{track.name}  {name.removesuffix('.pt')}"))
     entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
     storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())

@@ -22,6 +22,7 @@ from lateapex.env.reward import RewardFunction
 from lateapex.errors import LateapexError, RunError, did_you_mean
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
+from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.machine import processor_name
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track, track_from_route
@@ -140,13 +141,23 @@ def run_metadata(storage: Storage) -> ModelMetadata:
     return read_metadata(_text(storage, METADATA), f"{storage.url}/{METADATA}")
 
 
-def run_reward(storage: Storage) -> RewardFunction:
-    """The reward function of a run.
+def run_reward(storage: Storage, *, sandbox: bool | None = None) -> RewardFunction:
+    """The reward function of a run, called as the run's settings say; whoever takes it closes it.
+
+    Args:
+        sandbox: whether in a process of its own; as the run did if not given.
 
     Raises:
         RewardError: it is damaged.
     """
-    return RewardFunction(_text(storage, REWARD), f"{storage.url}/{REWARD}")
+    settings = _read_toml(storage)
+    return job_reward(
+        _text(storage, REWARD),
+        f"{storage.url}/{REWARD}",
+        seed=int(settings.get("seed", 0)),
+        sandbox=bool(settings.get("sandbox", False)) if sandbox is None else sandbox,
+        call_at_step_1=bool(settings.get("call_at_step_1", False)),
+    )
 
 
 def run_hyperparameters(storage: Storage) -> Hyperparameters:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,12 +18,13 @@ from pydantic import Field
 from lateapex.config import Config, parse, read_toml
 from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask, with_channels
-from lateapex.env.reward import RewardFunction, load_reward
+from lateapex.env.reward import RewardFunction, read_reward
 from lateapex.env.rules import Quirks
 from lateapex.env.starts import StartConfig, starts_of
-from lateapex.errors import HyperparameterError, LateapexError, MetadataError
+from lateapex.errors import HyperparameterError, LateapexError, MetadataError, RewardError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
+from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.run_folder import (
     Inputs,
     create_run,
@@ -39,6 +41,7 @@ from lateapex.models.networks import NETWORKS
 from lateapex.models.policy import Policy, Shape
 from lateapex.records import Sink
 from lateapex.sinks.files import RunFolderSink
+from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
 from lateapex.training.collect import LocalCollector
 from lateapex.training.ppo import PPO, PPOConfig
@@ -53,6 +56,10 @@ class TrainConfig(Config):
     """Name of a track, or path of a route file."""
     reward: str = "quick_laps"
     """Name of a reward, or path of a racer's file."""
+    sandbox: bool = False
+    """Run the reward in a process of its own, behind walls: for files of strangers."""
+    call_at_step_1: bool = False
+    """Call the reward at the start of an episode too, where steps is 1, as the simulator did in 2020; not paid."""
     model_metadata: str | None = None
     """Path of model_metadata.json; 5 steering angles at 2 speeds if not given."""
     hyperparameters: str | None = None
@@ -149,10 +156,17 @@ def train(config: TrainConfig, observe: Observe | None = None) -> TrainResult:
     """
     inputs = _inputs(config)
     config = _resolved(config)
-    trained = RewardFunction(inputs.reward, config.reward)
+    reward = job_reward(
+        inputs.reward,
+        config.reward,
+        seed=config.seed,
+        sandbox=config.sandbox,
+        call_at_step_1=config.call_at_step_1,
+    )
     stem = f"{inputs.track.name}-{config.network}-{config.seed}"
-    storage = create_run(config.out, stem, config, inputs)
-    return _run(config, storage, inputs.track, inputs.metadata, trained, resume=False, observe=observe)
+    with closing(reward):
+        storage = create_run(config.out, stem, config, inputs)
+        return _run(config, storage, inputs.track, inputs.metadata, reward, resume=False, observe=observe)
 
 
 def resume(url: str, changes: Mapping[str, Any] | None = None, observe: Observe | None = None) -> TrainResult:
@@ -164,9 +178,10 @@ def resume(url: str, changes: Mapping[str, Any] | None = None, observe: Observe 
     storage = open_run(url)
     values = _merge(read_settings(storage), _without_none(changes or {}))
     config = _resolved(parse(TrainConfig, values, f"{url}/run.toml"))
-    track, metadata, reward = read_track(storage), run_metadata(storage), run_reward(storage)
-    drop_unfinished(storage)
-    return _run(config, storage, track, metadata, reward, resume=True, observe=observe)
+    track, metadata = read_track(storage), run_metadata(storage)
+    with closing(run_reward(storage)) as reward:
+        drop_unfinished(storage)
+        return _run(config, storage, track, metadata, reward, resume=True, observe=observe)
 
 
 def _run(
@@ -209,7 +224,7 @@ def _run(
         evaluation=evaluation,
         algorithm=PPO(policy, config.ppo, seed=config.seed, bf16=bf16),
         storage=storage,
-        sinks={"files": files},
+        sinks={"files": files, **({"prints": RewardPrintsSink(storage, reward.prints.take)} if reward.prints else {})},
         networks=(config.network, config.critic),
     )
     if resume:
@@ -219,10 +234,12 @@ def _run(
     begun = time.perf_counter()
     try:
         outcome = trainer.run()
-    except LateapexError:
+    except (LateapexError, KeyboardInterrupt) as error:
         if trainer.progress.updates:
             with contextlib.suppress(LateapexError):
                 files.flush()
+                if isinstance(error, RewardError | KeyboardInterrupt):
+                    trainer.save_model()  # a whole one, of the update before
         elif not resume:
             drop_run(storage)
         raise
@@ -249,13 +266,13 @@ def _result(url: str, outcome: Outcome, trainer: Trainer, reward: RewardFunction
 def _inputs(config: TrainConfig) -> Inputs:
     """Read and check everything that the config names."""
     track = load_track(config.track)
-    reward = load_reward(config.reward)
+    reward, _ = read_reward(config.reward)
     metadata = default_metadata()
     if config.model_metadata is not None:
         metadata = read_metadata(_text(config.model_metadata, MetadataError), config.model_metadata)
     for name in (config.network, config.critic):
         NETWORKS.get(name)
-    return Inputs(track, reward.text, metadata, write_hyperparameters(_hyperparameters(config)))
+    return Inputs(track, reward, metadata, write_hyperparameters(_hyperparameters(config)))
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:

@@ -157,7 +157,7 @@ class Trainer:
         if self.progress.evaluated_at < self.progress.updates:
             self._evaluate()
         if stopped:
-            self._save_model()
+            self.save_model()
         else:
             self.save()
         return outcome
@@ -165,7 +165,7 @@ class Trainer:
     def save(self) -> None:
         """Make everything so far durable: logs first, the model, the state last."""
         at = self.progress
-        names = self._save_model()
+        names = self.save_model()
         save_state(
             self._storage,
             {
@@ -177,8 +177,8 @@ class Trainer:
         )
         drop_versions(self._storage, names)
 
-    def _save_model(self) -> set[str]:
-        """Logs, then the model; returns the names of the best and the last version."""
+    def save_model(self) -> set[str]:
+        """Make logs and model durable, without the state; returns the names of the best and the last version."""
         at = self.progress
         at.sinks = {name: sink.state() for name, sink in self._sinks.items()}
         name = version_name(at.updates, at.steps)

@@ -157,11 +157,11 @@ def test_the_error_of_any_car_ends_the_step() -> None:
     [
         (
             "x = 1\ndef reward_function(params)\n    return 1\n",
-            r"^my\.py:2: expected ':': 'def reward_function\(params\)'; ",
+            r"^my\.py:2: is not Python 3: expected ':': 'def reward_function\(params\)'$",
         ),
-        ("def reward_function(params):\nreturn 1\n", r"^my\.py:2: expected an indented block"),
-        ("print 'hello'\n", r"^my\.py:1: Missing parentheses in call to 'print'"),
-        ("x = 1\0\n", r"^my\.py(:1)?: source code string cannot contain null bytes"),
+        ("def reward_function(params):\nreturn 1\n", r"^my\.py:2: is not Python 3: expected an indented block"),
+        ("print 'hello'\n", r"^my\.py:1: is not Python 3: this is Python 2; write print\(\.\.\.\)$"),
+        ("x = 1\0\n", r"^my\.py(:1)? is not Python 3: source code string cannot contain null bytes$"),
         ("x = " + "-" * 100_000 + "1", r"^my\.py: .*; a Python file is needed$"),
         ("", r"^my\.py has no reward_function\(params\); it defines no function$"),
         (

@@ -292,7 +292,7 @@ def test_a_test_for_a_first_step_that_never_comes_is_a_warning(test):
     ((severity, line, message),) = faults(prefix + textwrap.indent(lines, "    "))
     assert (severity, line) == ("warning", 9)
     assert "is never true: the first call of an episode has steps 2; write " in message
-    assert message.endswith(" <= 2")
+    assert message.endswith(" <= 2, or train with --call-at-step-1")
 
 
 @pytest.mark.parametrize(
