@@ -100,7 +100,7 @@ def route(rows):
         ("--track", lambda: route(np.array([{}] * 6)), r"route\.npy holds pickled Python objects"),
         ("--track", lambda: write("route.npy", b"no array"), r"route\.npy is no \.npy file"),
         ("--track", lambda: write("route.npy", b""), r"route\.npy is empty"),
-        ("--reward", lambda: write("r.py", "def reward_function(params)\n    return 1"), r"r\.py:1: expected ':'"),
+        ("--reward", lambda: write("r.py", "def reward_function(params)\n    return 1"), r"r\.py:1: is not Python 3: expected ':'"),
         (
             "--reward",
             lambda: write("r.py", "def reward(params):\n    return 1"),

@@ -165,7 +165,8 @@ class SandboxedReward(RewardFunction):
             _write(self._request, asked, until)
             answer, raw = self._answer(length, until)
         except TimeoutError:
-            self._stop(f"{self._hanging_at()}: did not come back within {seconds:g} s, which is all the sandbox gives")
+            given = f"{round(seconds, 1):g} s, which is all the sandbox gives"
+            self._stop(f"{self._hanging_at()}: did not come back within {given}")
         except (EOFError, BrokenPipeError):
             self._stop(self._how_it_ended())
         except (ValueError, KeyError, TypeError):
