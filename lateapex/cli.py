@@ -133,7 +133,7 @@ def evaluate(
     trials: Annotated[int, typer.Option(help="Laps, from starts spread round the track.", min=1)] = 5,
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
     film: Annotated[str, typer.Option(help="Trials to film: best, all or none.")] = "best",
-    view: Annotated[str, typer.Option(help="What fills the film: front.")] = "front",
+    view: Annotated[str, typer.Option(help="What fills the film: chase or front.")] = "chase",
     require: Annotated[int, typer.Option(help="Exit with 1 if fewer laps than this are complete.", min=0)] = 0,
     sandbox: Sandbox = None,
     json_line: Json = False,

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from lateapex.world.track import Track
 
 SIZE: Final = (1280, 720)
+MAIN: Final = (1280, 800)
+"""A main view of this size has room for what is cut off above."""
 
 _EDGE, _RADIUS, _MARGIN = 20, 10, 18  # pixels
-_COVER = 0.86  # share; what lies behind the panels shows through a little
+_COVER = 0.92  # share; what lies behind the panels shows through a little
 _WIDE, _TALL, _CAPTION, _ROW = 320, 240, 26, 61  # pixels; all panels are as wide
 
 

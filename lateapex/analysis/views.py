@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lateapex.analysis.pictures import JUMP
 from lateapex.sim.simulator import Simulator
+from lateapex.sim.spectator import Stage, centre_poses
 from lateapex.world.vehicle import Vehicle
 
 if TYPE_CHECKING:
@@ -16,30 +19,66 @@ if TYPE_CHECKING:
 
 View: TypeAlias = Callable[[int], NDArray[np.uint8]]
 """From a row of an episode to a picture of the moment before its action, `[H, W]` or `[H, W, 3]`."""
+ViewName: TypeAlias = Literal["chase", "front"]
+"""A camera that follows the car, or the car's own. From above a film shows the track as a map already."""
 
 
-def front_view(
-    track: Track, steps: NDArray[Any], *, height: int = 120, width: int = 160, vehicle: Vehicle | None = None
-) -> View:
-    """Return what the front camera sees, grey `[H, W]`.
-
-    At 160x120 it is what the model saw, but for a few pixels by a shade: a row tells the front point, from which the
-    car's centre is found within the last digit.
+def named_view(track: Track, steps: NDArray[Any], name: ViewName, height: int, width: int) -> View:
+    """Return one of the views in colour, `[H, W, 3]`; rows are to be asked for in their order.
 
     Args:
         steps: rows of `STEP_DTYPE`.
     """
-    car = vehicle or Vehicle()
-    simulator = Simulator([track], [0], vehicle=car, height=height, width=width, threads=1)
-    first = np.zeros(1, np.int64)
-    out = np.zeros((1, height, width), np.uint8)
+    if name == "front":
+        return front_view(track, steps, height=height, width=width, colour=True)
+    return _spectator_view(steps, Stage(track, view=name, height=height, width=width))
+
+
+def front_view(
+    track: Track,
+    steps: NDArray[Any],
+    *,
+    height: int = 120,
+    width: int = 160,
+    colour: bool = False,
+) -> View:
+    """Return what the front camera sees, grey `[H, W]`, or `[H, W, 3]` in colour.
+
+    At 160x120 it is what the model saw, but for a few pixels: a row tells the front point, from which the car's centre
+    is found within the last digit.
+
+    Args:
+        steps: rows of `STEP_DTYPE`.
+    """
+    simulator = Simulator([track], [0], height=height, width=width, colour=colour, threads=1)
+    out = np.zeros((1, *simulator.picture_shape), np.uint8)
+    car = np.zeros(1, np.int64)
+    poses = _poses(steps)
 
     def view(row: int) -> NDArray[np.uint8]:
-        x, y, yaw = (float(steps[name][row]) for name in ("x", "y", "yaw"))
-        centre = x - car.front_point * np.cos(yaw), y - car.front_point * np.sin(yaw)
-        simulator.place(first, *centre, yaw)
+        simulator.place(car, *poses[row])
         simulator.render(out)
         picture: NDArray[np.uint8] = out[0].copy()
         return picture
 
     return view
+
+
+def _spectator_view(steps: NDArray[Any], stage: Stage) -> View:
+    poses, steering = _poses(steps), np.radians(steps["steering_angle"])
+    shown = 0
+
+    def view(row: int) -> NDArray[np.uint8]:
+        nonlocal shown
+        if math.dist(poses[row, :2], poses[shown, :2]) > JUMP * max(row - shown, 1):
+            stage.restart()  # the car was put back on the road
+        seconds = float(steps["sim_time"][row] - steps["sim_time"][shown])
+        shown = row
+        # A row's pose is of its beginning, when the wheels still stood as the row before had asked.
+        return stage.draw(poses[row : row + 1], steering=steering[max(row - 1, 0)][None], seconds=seconds)
+
+    return view
+
+
+def _poses(steps: NDArray[Any]) -> NDArray[np.float64]:
+    return centre_poses(steps["x"], steps["y"], steps["yaw"], Vehicle().front_point)

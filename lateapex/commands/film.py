@@ -26,7 +26,7 @@ def film(
     track: Annotated[
         str | None, typer.Option(help="Track that was driven, where it is not the run's.", show_default=False)
     ] = None,
-    view: Annotated[str, typer.Option(help="What fills the picture: front.")] = "front",
+    view: Annotated[str, typer.Option(help="What fills the picture: chase or front.")] = "chase",
     out: Annotated[
         str | None,
         typer.Option(help="File to write, .mp4 or .gif; in the run's videos/ if not given.", show_default=False),

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 
 from lateapex.analysis.pictures import draw_laps
+from lateapex.analysis.views import ViewName
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward import RewardFunction
@@ -19,14 +20,14 @@ from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
-from lateapex.jobs.film import ViewName, best_of, draw_film
+from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_reward import watched
 from lateapex.jobs.run_folder import open_run, read_settings, read_track, run_metadata, run_reward
 from lateapex.models.drive import drive, patience
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
-from lateapex.world.track import Track, load_track
+from lateapex.world.track import load_track
 
 
 class EvaluateConfig(Config):
@@ -41,7 +42,7 @@ class EvaluateConfig(Config):
     checkpoint: Literal["best", "last"] = "best"
     film: Literal["best", "all", "none"] = "best"
     """Which trials are filmed."""
-    view: ViewName = "front"
+    view: ViewName = "chase"
     """What fills the films' pictures."""
     sandbox: bool | None = None
     """Run the reward in a process of its own; as the run did if not given."""
@@ -144,18 +145,19 @@ def _evaluate(
         train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
         folder=folder,
         laps_picture=f"{storage.url}/{folder}/laps.png",
-        films=_film(storage, track, episodes, config, f"{folder}/lap"),
+        films=_film(storage, task, episodes, config, f"{folder}/lap"),
     )
 
 
 def _film(
-    storage: Storage, track: Track, episodes: list[EpisodeRecord], config: EvaluateConfig, stem: str
+    storage: Storage, task: RacingTask, episodes: list[EpisodeRecord], config: EvaluateConfig, stem: str
 ) -> dict[int, str]:
     """Write the films that are asked for; of the best trial alone it is `stem`, else `stem`-<trial>."""
     which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[config.film]
     films = {}
     for place in which:
-        made = draw_film(track, episodes[place], config.view, f"trial {place + 1} of {len(episodes)}")
+        title = f"trial {place + 1} of {len(episodes)}"
+        made = draw_film(task.tracks[0], episodes[place], config.view, title, colour=task.pictures.ndim == 4)
         name = f"{stem}{'' if config.film == 'best' else f'-{place + 1}'}{made.suffix}"
         storage.write(name, made.data)
         films[place] = f"{storage.url}/{name}"

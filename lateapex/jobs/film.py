@@ -8,31 +8,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
 from lateapex.analysis.animation import animate_lap
-from lateapex.analysis.film import SIZE, film_lap
+from lateapex.analysis.film import MAIN, film_lap
 from lateapex.analysis.readings import FPS
 from lateapex.analysis.video import INSTALL, can_write_mp4, mp4_bytes
-from lateapex.analysis.views import View, front_view
+from lateapex.analysis.views import ViewName, front_view, named_view
 from lateapex.config import Config
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import TracedEpisode, read_simtrace
-from lateapex.jobs.run_folder import open_run, read_track
+from lateapex.jobs.run_folder import open_run, read_settings, read_track
 from lateapex.records import EpisodeRecord
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track, load_track
-
-ViewName: TypeAlias = Literal["front"]
 
 NO_VIDEO: Final = f"films are small GIFs without the video extra; {INSTALL}"
 
 _TRAINING: Final = "training-simtrace/"
 _EVALUATION: Final = "evaluation-simtrace/"
-_ASTRAY: Final = 1.0  # m; a drive whose points lie further from their waypoints was driven on another track
+_ASTRAY: Final = 1.0  # m from the nearest waypoint; on its own track no car is further away for half of the time
+_LONGER: Final = 0.02  # share; older traces round the length
 
 
 class FilmConfig(Config):
@@ -46,7 +45,7 @@ class FilmConfig(Config):
     """Number in the trace, from 0. If not given: the best; of the newest evaluation, or of the last training trace."""
     track: str | None = None
     """Name or path of the track that was driven, where it is not the run's."""
-    view: ViewName = "front"
+    view: ViewName = "chase"
     """What fills the picture."""
     out: str | None = None
     """File to write, .mp4 or .gif; in the run's videos/ if not given."""
@@ -101,6 +100,7 @@ def film(config: FilmConfig) -> FilmResult:
     if trace_file and config.track is None:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
     track = load_track(config.track) if config.track else read_track(storage)
+    colour = not trace_file and bool(read_settings(storage).get("colour", False))
     found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
     _check_track(track, found)
     record = EpisodeRecord(
@@ -110,7 +110,7 @@ def film(config: FilmConfig) -> FilmResult:
         car=0,
         steps=found.episode.steps,
     )
-    made = draw_film(track, record, config.view, f"episode {found.episode.number}", suffix)
+    made = draw_film(track, record, config.view, f"episode {found.episode.number}", colour=colour, suffix=suffix)
     place: Storage
     if config.out:
         place, name = DiskStorage(Path(config.out).parent), Path(config.out).name
@@ -128,20 +128,30 @@ def film(config: FilmConfig) -> FilmResult:
     )
 
 
-def draw_film(track: Track, episode: EpisodeRecord, view: ViewName, title: str, suffix: str | None = None) -> FilmFile:
+def draw_film(
+    track: Track,
+    episode: EpisodeRecord,
+    view: ViewName,
+    title: str,
+    *,
+    colour: bool = False,
+    suffix: str | None = None,
+) -> FilmFile:
     """Draw a film of a drive: an MP4, or a small GIF where the `video` extra is not installed.
 
     Args:
         title: which drive it is.
+        colour: whether the car's own camera saw colours.
         suffix: the kind that is wanted, whatever is installed.
 
     Raises:
         ConfigError: an MP4 is wanted without the `video` extra.
     """
-    front = front_view(track, episode.steps)
+    front = front_view(track, episode.steps, colour=colour)
     if (suffix or (".mp4" if can_write_mp4() else ".gif")) == ".gif":
         return FilmFile(".gif", animate_lap(track, episode, front))
-    pictures = film_lap(track, episode, _main_view(track, episode, view), front, title)
+    wide, tall = MAIN
+    pictures = film_lap(track, episode, named_view(track, episode.steps, view, tall, wide), front, title)
     return FilmFile(".mp4", mp4_bytes((np.asarray(picture) for picture in pictures), FPS))
 
 
@@ -152,12 +162,6 @@ def best_of(episodes: Sequence[EpisodeRecord]) -> int:
 
 def _rank(episode: EpisodeRecord) -> tuple[float, float]:
     return -episode.progress, episode.lap_time
-
-
-def _main_view(track: Track, episode: EpisodeRecord, view: ViewName) -> View:
-    wide, tall = SIZE
-    del view
-    return front_view(track, episode.steps, height=tall, width=wide)
 
 
 def _suffix(out: str | None) -> str | None:
@@ -218,17 +222,19 @@ def _iteration(name: str) -> int:
 
 
 def _check_track(track: Track, found: _Found) -> None:
-    """Refuse a drive whose points are far from the waypoints that they were nearest to."""
-    steps = found.episode.steps
-    waypoints = np.asarray(track.waypoints)
-    nearest = steps["closest_waypoint"]
-    fits = nearest.min() >= 0 and nearest.max() < len(waypoints)
+    """Refuse a drive on a road of another length, far from the waypoints it tells of, or begun against their order."""
+    steps, length = found.episode.steps, found.episode.track_length
+    waypoints, nearest = np.asarray(track.waypoints), steps["closest_waypoint"]
+    fits = abs(length - track.length) < _LONGER * track.length and nearest.min() >= 0 and nearest.max() < len(waypoints)
     if fits:
-        place = np.column_stack([steps["x"], steps["y"]])
-        away = np.hypot(*(place - waypoints[nearest]).T)
-        fits = float(np.median(away)) < _ASTRAY
+        away = np.hypot(*(np.column_stack([steps["x"], steps["y"]]) - waypoints[nearest]).T)
+        at = min(int(nearest[0]), len(waypoints) - 2)
+        ahead = waypoints[at + 1] - waypoints[at]
+        along = float(ahead @ [np.cos(steps["yaw"][0]), np.sin(steps["yaw"][0])])
+        fits = along > 0 and float(np.median(away)) < _ASTRAY
     if not fits:
+        name = f"{track.name}@reversed" if track.reversed else track.name
         raise TrackError(
-            f"{found.source}: episode {found.episode.number} was driven on a track of "
-            f"{found.episode.track_length:.2f} m that is not {track.name} ({track.length:.2f} m); name it with --track"
+            f"{found.source}: episode {found.episode.number} was driven on a track of {length:.2f} m that is not "
+            f"{name} ({track.length:.2f} m); name it with --track"
         )
