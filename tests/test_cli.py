@@ -373,29 +373,6 @@ def test_the_version_is_the_packages(capsys):
     assert command(capsys, "--version") == (0, f"lateapex {lateapex.__version__}\n", "")
 
 
-def example(capsys, name):
-    said = command(capsys, name, "--help")
-    assert said.code == 0
-    found = re.search(r"Example: lateapex (.*?)\s*\Z", said.out, re.DOTALL)
-    assert found, said.out
-    return shlex.split(found[1])
-
-
-@pytest.mark.parametrize("name", ["train", "evaluate", "init", "check", "doctor"])
-def test_every_option_says_what_it_is(capsys, name):
-    for line in command(capsys, name, "--help").out.splitlines():
-        if re.match(r"  --[a-z-]+", line):
-            assert len(line.split()) > 2, line
-
-
-def test_the_examples_in_the_help_run(capsys):
-    assert command(capsys, *example(capsys, "train"), *FEW).code == 0
-    assert command(capsys, *example(capsys, "init")).code == 0
-    assert command(capsys, *example(capsys, "evaluate"), "--trials", 1).code == 0
-    assert command(capsys, *example(capsys, "check")).code == 0
-    assert command(capsys, *example(capsys, "doctor")).code == 0
-
-
 def test_help_and_mistakes_do_not_wait_for_torch():
     code = "import sys, lateapex.cli; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -85,6 +85,27 @@ def show(
     console.print(f"saved {picture}    next: lateapex train --track {_for_training(name, cache)}", markup=False)
 
 
+@app.command(epilog="Example: lateapex tracks sheet kidney oval hairpin --both-ways")
+def sheet(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TRACK]...",
+            help="Names and paths as for show, and folders of routes; all shipped tracks if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Picture to write (.png).")] = Path("sheet.png"),
+    both_ways: Annotated[bool, typer.Option("--both-ways", help="Draw each track the other way round too.")] = False,
+    cache: Cache = None,
+) -> None:
+    """Draw many tracks on one sheet, each with name, length, width and direction."""
+    from lateapex.jobs.track_sheet import track_sheet
+
+    drawn = track_sheet(names or [], out, cache, both=both_ways)
+    _console().print(f"saved {out}, {len(drawn)} track{'' if len(drawn) == 1 else 's'}", markup=False)
+
+
 @app.command(epilog="Example: lateapex tracks get reinvent_base")
 def get(
     name: Annotated[str, typer.Argument(help="Official name, as listed.")],

@@ -96,7 +96,7 @@ def test_the_example_of_every_command_stands_in_its_help_and_runs(
 
 def test_the_help_names_all_commands_and_how_to_drive_the_other_way() -> None:
     text = typed("--help")
-    assert list(COMMANDS) == ["list", "show", "get", "check"]
+    assert list(COMMANDS) == ["list", "show", "sheet", "get", "check"]
     assert all(f"  {name} " in text for name in COMMANDS)
     assert "'@reversed'" in text
     assert "'@reversed' after it" in " ".join(typed("show --help").split())
