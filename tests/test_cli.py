@@ -304,7 +304,7 @@ def test_evaluate_shows_each_trial_and_where_the_pictures_are(capsys, run):
 
 def test_names_with_blanks_can_be_typed_as_they_are_shown(capsys, run):
     run.rename("my run")
-    said = command(capsys, "evaluate", "my run", "--trials", 1)
+    said = command(capsys, "evaluate", "my run", "--trials", 1, "--film", "none")
     assert said.out.splitlines()[-1] == "next: lateapex evaluate 'my run' --track oval"
     assert "--reward 'my car/reward_function.py'" in command(capsys, "init", "my car").out
 
@@ -334,7 +334,7 @@ def test_with_json_stdout_is_one_line_of_json_and_all_else_goes_to_stderr(capsys
     assert (told["run"], told["outcome"], told["steps"], told["updates"]) == ("run", "steps", 64, 1)
     assert told.keys() >= {"episodes", "train_seconds", "evaluation_seconds", "best_progress", "best_lap"}
     assert "kidney 19.45 m" in trained.err
-    evaluated = command(capsys, "evaluate", "run", "--trials", 2, "--json")
+    evaluated = command(capsys, "evaluate", "run", "--trials", 2, "--film", "best", "--json")
     told = json.loads(evaluated.out)
     assert evaluated.out.count("\n") == 1
     assert told["trials"] == 2
@@ -354,8 +354,8 @@ def test_fewer_laps_than_required_end_with_1(capsys, run):
     straight = json.loads((run / "model" / "model_metadata.json").read_text())
     straight["action_space"] = [{"steering_angle": 0, "speed": 1.0}] * len(straight["action_space"])
     (run / "model" / "model_metadata.json").write_text(json.dumps(straight))
-    assert command(capsys, "evaluate", run, "--trials", 2, "--require", 0).code == 0
-    said = command(capsys, "evaluate", run, "--trials", 2, "--require", 1, "--json")
+    assert command(capsys, "evaluate", run, "--trials", 2, "--require", 0, "--film", "none").code == 0
+    said = command(capsys, "evaluate", run, "--trials", 2, "--require", 1, "--film", "none", "--json")
     assert said.code == 1
     assert json.loads(said.out)["laps_completed"] == 0
 

@@ -99,10 +99,10 @@ def film(config: FilmConfig) -> FilmResult:
     storage: Storage = DiskStorage(Path(config.run).parent) if trace_file else open_run(config.run)
     if trace_file and config.track is None:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
-    track = load_track(config.track) if config.track else read_track(storage)
+    tracks = [load_track(config.track)] if config.track else [read_track(storage)]
     colour = not trace_file and bool(read_settings(storage).get("colour", False))
     found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
-    _check_track(track, found)
+    track = _track_of(tracks, found)
     record = EpisodeRecord(
         phase="evaluation" if _EVALUATION in found.source else "training",
         track=track.name,
@@ -221,20 +221,26 @@ def _iteration(name: str) -> int:
     return int(number) if number.isdigit() else -1
 
 
-def _check_track(track: Track, found: _Found) -> None:
-    """Refuse a drive on a road of another length, far from the waypoints it tells of, or begun against their order."""
-    steps, length = found.episode.steps, found.episode.track_length
-    waypoints, nearest = np.asarray(track.waypoints), steps["closest_waypoint"]
-    fits = abs(length - track.length) < _LONGER * track.length and nearest.min() >= 0 and nearest.max() < len(waypoints)
-    if fits:
-        away = np.hypot(*(np.column_stack([steps["x"], steps["y"]]) - waypoints[nearest]).T)
-        at = min(int(nearest[0]), len(waypoints) - 2)
-        ahead = waypoints[at + 1] - waypoints[at]
-        along = float(ahead @ [np.cos(steps["yaw"][0]), np.sin(steps["yaw"][0])])
-        fits = along > 0 and float(np.median(away)) < _ASTRAY
-    if not fits:
-        name = f"{track.name}@reversed" if track.reversed else track.name
-        raise TrackError(
-            f"{found.source}: episode {found.episode.number} was driven on a track of {length:.2f} m that is not "
-            f"{name} ({track.length:.2f} m); name it with --track"
-        )
+def _track_of(tracks: Sequence[Track], found: _Found) -> Track:
+    """Return the track among these that was driven."""
+    for track in tracks:
+        if _fits(track, found.episode):
+            return track
+    names = [f"{track.name}{'@reversed' if track.reversed else ''} ({track.length:.2f} m)" for track in tracks]
+    raise TrackError(
+        f"{found.source}: episode {found.episode.number} was driven on a track of {found.episode.track_length:.2f} m "
+        f"that is not {' or '.join(names)}; name it with --track"
+    )
+
+
+def _fits(track: Track, episode: TracedEpisode) -> bool:
+    """Whether lengths agree, points lie near the waypoints that they tell of, and it began in the waypoints' order."""
+    steps, waypoints, nearest = episode.steps, np.asarray(track.waypoints), episode.steps["closest_waypoint"]
+    longer = abs(episode.track_length - track.length) > _LONGER * track.length
+    if longer or nearest.min() < 0 or nearest.max() >= len(waypoints):
+        return False
+    away = np.hypot(*(np.column_stack([steps["x"], steps["y"]]) - waypoints[nearest]).T)
+    at = min(int(nearest[0]), len(waypoints) - 2)
+    ahead = waypoints[at + 1] - waypoints[at]
+    along = float(ahead @ [np.cos(steps["yaw"][0]), np.sin(steps["yaw"][0])])
+    return along > 0 and float(np.median(away)) < _ASTRAY

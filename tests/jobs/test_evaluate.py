@@ -31,7 +31,7 @@ def at_noon():
 
 
 def go(run, **changes):
-    return evaluate(EvaluateConfig(**{"run": str(run), "trials": 2, "threads": 1, **changes}), at_noon)
+    return evaluate(EvaluateConfig(**{"run": str(run), "trials": 2, "threads": 1, "film": "none", **changes}), at_noon)
 
 
 def trace(run, folder):
@@ -49,7 +49,7 @@ def duration(film):
 @pytest.fixture(scope="module")
 def laps(lapping) -> EvaluateResult:
     """Five trials of the model that laps kidney."""
-    return go(lapping.url, trials=5)
+    return go(lapping.url, trials=5, film="best")
 
 
 # ------------------------------------------------------------------------------------------------ what it measures
@@ -150,7 +150,7 @@ def test_the_film_of_a_model_that_falls_off_shows_its_furthest_trial_of_however_
     monkeypatch.setattr(
         job, "draw_film", lambda track, episode, *_, **__: filmed.append(episode) or FilmFile(".x", b"")
     )
-    result = go(copied, trials=12)
+    result = go(copied, trials=12, film="best")
     assert [episode is max(result.episodes, key=lambda episode: episode.progress) for episode in filmed] == [True]
     assert filmed[0].car > 8 or max(result.episodes[:9], key=lambda episode: episode.progress) is filmed[0]
 
@@ -161,14 +161,14 @@ def test_all_trials_can_be_filmed_or_none(copied):
     for place, path in result.films.items():
         assert abs(duration(path) - result.episodes[place].lap_time) <= 1 / 15
     assert result.lap_animation in result.films.values()
-    without = go(copied, film="none")
+    without = go(copied)
     assert (without.films, without.lap_animation) == ({}, None)
     assert not list((copied / without.folder).glob("lap.*"))
 
 
 def test_without_the_video_extra_the_film_is_a_gif(copied, monkeypatch):
     monkeypatch.setattr(film_job, "can_write_mp4", lambda: False)
-    result = go(copied, trials=1)
+    result = go(copied, trials=1, film="best")
     with Image.open(result.lap_animation) as film:
         assert film.format == "GIF"
 
@@ -179,7 +179,7 @@ def test_what_was_driven_is_kept_when_the_film_cannot_be_drawn(copied, monkeypat
 
     monkeypatch.setattr(job, "draw_film", fail)
     with pytest.raises(KeyboardInterrupt):
-        go(copied)
+        go(copied, film="best")
     folder = "evaluation-20240229120000"
     assert len(trace(copied, folder)[1]) == 2
     assert (copied / "metrics" / "evaluation" / f"{folder}.json").is_file()
@@ -195,7 +195,7 @@ def test_evaluations_within_one_second_get_folders_of_their_own(copied):
 
 def test_an_evaluation_changes_nothing_that_was_there(copied):
     before = files_of(copied)
-    result = go(copied)
+    result = go(copied, trials=1, film="best")
     after = files_of(copied)
     assert {name: after[name] for name in before} == before
     assert {name for name in after if name not in before} == {
