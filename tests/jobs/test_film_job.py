@@ -7,11 +7,12 @@ from pathlib import Path
 
 import av
 import pytest
+from made_drives import drive, ring
 from PIL import Image
 from small_runs import files_of
 
 from lateapex.errors import ConfigError, FormatError, RunError, TrackError
-from lateapex.formats.simtrace import read_simtrace
+from lateapex.formats.simtrace import TracedEpisode, read_simtrace
 from lateapex.jobs import film as job
 from lateapex.jobs.evaluate import EvaluateConfig, evaluate
 from lateapex.jobs.film import FilmConfig, FilmFile, film
@@ -94,8 +95,6 @@ def test_without_a_number_it_is_the_best_of_the_newest_evaluation(copied, drawn)
 
 
 def test_of_equals_the_fastest_is_the_best(drawn):
-    from made_drives import drive
-
     assert job.best_of([drive(40), drive(30), drive(35), drive(9, status="off_track")]) == 1
 
 
@@ -106,6 +105,22 @@ def test_a_drive_on_another_track_needs_that_track(copied, drawn):
     assert go(copied, track="oval").track == "oval"
     with pytest.raises(TrackError, match="that is not oval@reversed"):
         go(copied, track="oval@reversed")
+
+
+def test_a_drive_that_begins_against_the_order_of_the_waypoints_was_of_the_other_direction():
+    steps = drive(3, speed=0.0).steps  # at waypoint 0, which is the same either way round
+    there = TracedEpisode(number=0, track_length=ring().length, steps=steps)
+    assert job._fits(ring(), there)
+    assert not job._fits(ring().reverse(), there)
+
+
+@pytest.mark.parametrize("changes", [{"closest_waypoint": 900}, {"closest_waypoint": -1}, {"x": 4.0}])
+def test_a_drive_whose_points_are_not_those_of_the_track_was_on_another(changes):
+    steps = drive(3, speed=0.0).steps
+    for name, value in changes.items():
+        steps[name] = value
+    assert not job._fits(ring(), TracedEpisode(number=0, track_length=ring().length, steps=steps))
+    assert not job._fits(ring(), TracedEpisode(number=0, track_length=9.0, steps=drive(3).steps))
 
 
 def test_a_trace_file_of_the_original_can_be_filmed(shared_data, tmp_path, drawn):
