@@ -21,10 +21,11 @@ from lateapex.analysis.views import View, front_view
 from lateapex.config import Config
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import TracedEpisode, read_simtrace
-from lateapex.jobs.run_folder import open_run, read_track
+from lateapex.jobs.named_tracks import load_tracks
+from lateapex.jobs.run_folder import open_run, read_tracks
 from lateapex.records import EpisodeRecord
 from lateapex.storage import DiskStorage, Storage
-from lateapex.world.track import Track, load_track
+from lateapex.world.track import Track
 
 ViewName: TypeAlias = Literal["front"]
 
@@ -100,8 +101,10 @@ def film(config: FilmConfig) -> FilmResult:
     storage: Storage = DiskStorage(Path(config.run).parent) if trace_file else open_run(config.run)
     if trace_file and config.track is None:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
-    track = load_track(config.track) if config.track else read_track(storage)
+    tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
+    # A trace names no track: of a run on several it is the one that is as long as the trace says.
+    track = min(tracks, key=lambda track: abs(track.length - found.episode.track_length))
     _check_track(track, found)
     record = EpisodeRecord(
         phase="evaluation" if _EVALUATION in found.source else "training",
