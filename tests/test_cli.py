@@ -278,7 +278,10 @@ def test_train_says_what_will_happen_how_it_goes_and_what_to_type_next(capsys):
     assert update.split()[:2] == ["1", "64"]
     assert re.match(r"  evaluation: \d+ of 20 laps, (mean progress \d+%|best .* s)  \* best so far", evaluation)
     assert ending.startswith("the step budget is used: 64 steps, 1 updates, ")
-    assert saved == "saved runs/kidney-lean-5    next: lateapex evaluate runs/kidney-lean-5"
+    assert re.fullmatch(
+        r"saved runs/kidney-lean-5 \(\S+ MB with 1 version of the model\) {4}next: lateapex evaluate runs/kidney-lean-5",
+        saved,
+    )
     assert said.err == ""
     assert "\x1b" not in said.out
 
@@ -305,7 +308,7 @@ def test_names_with_blanks_can_be_typed_as_they_are_shown(capsys, run):
     run.rename("my run")
     said = command(capsys, "evaluate", "my run", "--trials", 1)
     assert said.out.splitlines()[-1] == "next: lateapex evaluate 'my run' --track oval"
-    assert "--reward 'my car/reward_function.py'" in command(capsys, "init", "my car").out
+    assert "--config 'my car/train.toml'" in command(capsys, "init", "my car").out
 
 
 def test_what_will_not_happen_as_the_metadata_say_is_noted(capsys):
@@ -319,7 +322,7 @@ def test_what_will_not_happen_as_the_metadata_say_is_noted(capsys):
 def test_init_says_what_it_wrote_and_the_command_that_it_suggests_works(capsys):
     said = command(capsys, "init", "car")
     *wrote, following = said.out.splitlines()
-    assert [Path(line.removeprefix("wrote ")).is_file() for line in wrote] == [True, True, True]
+    assert [Path(line.removeprefix("wrote ")).is_file() for line in wrote] == [True] * 4
     words = shlex.split(following.removeprefix("next: lateapex "))
     assert command(capsys, *words, *FEW).code == 0
     assert re.search(r"car already has reward_function\.py", command(capsys, "init", "car").error)
