@@ -279,7 +279,7 @@ def test_train_says_what_will_happen_how_it_goes_and_what_to_type_next(capsys):
     assert re.match(r"  evaluation: \d+ of 20 laps, (mean progress \d+%|best .* s)  \* best so far", evaluation)
     assert ending.startswith("the step budget is used: 64 steps, 1 updates, ")
     assert re.fullmatch(
-        r"saved runs/kidney-lean-5 \(\S+ MB with 1 version of the model\) {4}next: lateapex evaluate runs/kidney-lean-5",
+        r"saved runs/kidney-lean-5 \(\S+ MB with 1 version of the model\) {4}next: lateapex evaluate \S+-lean-5",
         saved,
     )
     assert said.err == ""

@@ -10,10 +10,9 @@ from lateapex.config import read_toml
 from lateapex.env.reward import load_reward, reward_names
 from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
-from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, open_run, read_settings
+from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, open_run, read_settings, read_tracks
 from lateapex.storage import DiskStorage, Storage
-from lateapex.world.track import is_path
-from lateapex.world.track_list import split_tracks
+from lateapex.world.track_list import labels, names_file, split_tracks
 
 _PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
 _HISTORY: Final = ("pretrained", "pretrained_checkpoint")
@@ -86,7 +85,7 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _track_beside(item: str, folder: Path) -> str:
-    return str(folder / item) if is_path(item) and not item.startswith("~") else item
+    return str(folder / item) if names_file(item) and not item.startswith("~") else item
 
 
 def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:
@@ -97,7 +96,7 @@ def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:
         own["reward"] = f"{run.url}/{REWARD}"
     if "model_metadata" in settings or run.read(METADATA) != default_metadata().text.encode():
         own["model_metadata"] = f"{run.url}/{METADATA}"
-    if any(is_path(item) for item in split_tracks(str(settings.get("track", "")))):
+    if settings.get("track") != labels(read_tracks(run)):  # not names alone
         own["track"] = run.url
     return own
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from lateapex.world.track import Track
+from lateapex.world.track import Track, is_path
 
 _REVERSED: Final = "@reversed"
 
@@ -24,6 +24,11 @@ def split_tracks(text: str, folder: Path | None = None) -> list[str]:
         items.append(",".join(parts[:count]).strip())
         parts = parts[count:]
     return items
+
+
+def names_file(item: str) -> bool:
+    """Whether an item is the path of a track, not a name."""
+    return is_path(item.removesuffix(_REVERSED))
 
 
 def track_label(track: Track) -> str:
