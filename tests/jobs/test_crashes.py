@@ -116,7 +116,7 @@ def test_a_run_of_another_kind_killed_at_any_moment_goes_on_to_the_same_files(tm
     whole = timeless(files_of(small_run(tmp_path / "whole", **given)))
     with monkeypatch.context() as counting:
         count = operations(counting, tmp_path / "counted", given)
-    for number in range(8, count, 11):
+    for number in range(8, count, 17):
         run = tmp_path / str(number)
         with monkeypatch.context() as patched:
             killed_at(patched, number, after=number % 2 == 0)
