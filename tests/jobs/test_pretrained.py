@@ -132,6 +132,7 @@ def test_another_action_space_or_network_is_refused_in_one_line_and_nothing_is_w
         ({"model_metadata": other_metadata(tmp_path)}, r"trained with other actions or sensors than .*m\.json has"),
         ({"network": "shallow"}, r"was trained with network lean, not shallow, and its weights fit no other"),
         ({"critic": "shallow"}, r"was trained with critic lean, not shallow"),
+        ({"colour": True}, r"sees grey, not colour; leave colour out"),
     ):
         with pytest.raises(ConfigError, match=message) as told:
             train(child_config(parent, out, **values))

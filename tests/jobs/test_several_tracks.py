@@ -69,7 +69,7 @@ def test_cars_are_dealt_out_to_the_tracks_and_every_track_is_judged_by_as_many_s
     def observe(trainer, storage, config):
         task = trainer.collector.task
         assert [task.tracks[place].name for place in task.simulator.cars["track"]] == ["oval", "kidney", "hairpin"] * 2
-        assert task._is_reversed.tolist() == [False, True, False] * 2
+        assert [track.reversed for track in task.tracks] == [False, True, False]
         return {"kept": kept}
 
     train(small_config(tmp_path / "run", track=NAMES, cars=6, trainer={"evaluation_trials": 4}), observe)
