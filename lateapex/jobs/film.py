@@ -5,6 +5,7 @@ All that a film shows is redrawn from the record: nothing needs to be kept while
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -103,9 +104,7 @@ def film(config: FilmConfig) -> FilmResult:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
-    # A trace names no track: of a run on several it is the one that is as long as the trace says.
-    track = min(tracks, key=lambda track: abs(track.length - found.episode.track_length))
-    _check_track(track, found)
+    track = _track_of(tracks, found)
     record = EpisodeRecord(
         phase="evaluation" if _EVALUATION in found.source else "training",
         track=track.name,
@@ -220,18 +219,21 @@ def _iteration(name: str) -> int:
     return int(number) if number.isdigit() else -1
 
 
-def _check_track(track: Track, found: _Found) -> None:
-    """Refuse a drive whose points are far from the waypoints that they were nearest to."""
-    steps = found.episode.steps
-    waypoints = np.asarray(track.waypoints)
-    nearest = steps["closest_waypoint"]
-    fits = nearest.min() >= 0 and nearest.max() < len(waypoints)
-    if fits:
-        place = np.column_stack([steps["x"], steps["y"]])
-        away = np.hypot(*(place - waypoints[nearest]).T)
-        fits = float(np.median(away)) < _ASTRAY
-    if not fits:
-        raise TrackError(
-            f"{found.source}: episode {found.episode.number} was driven on a track of "
-            f"{found.episode.track_length:.2f} m that is not {track.name} ({track.length:.2f} m); name it with --track"
-        )
+def _track_of(tracks: Sequence[Track], found: _Found) -> Track:
+    """Return the track that a drive's waypoints belong to; refuse a drive that is far from those of all."""
+    track = min(tracks, key=lambda track: _astray(track, found.episode))
+    if _astray(track, found.episode) < _ASTRAY:
+        return track
+    raise TrackError(
+        f"{found.source}: episode {found.episode.number} was driven on a track of "
+        f"{found.episode.track_length:.2f} m that is not {track.name} ({track.length:.2f} m); name it with --track"
+    )
+
+
+def _astray(track: Track, episode: TracedEpisode) -> float:
+    """Median distance of a drive's points from the waypoints that they were nearest to, m."""
+    waypoints, nearest = np.asarray(track.waypoints), episode.steps["closest_waypoint"]
+    if nearest.min() < 0 or nearest.max() >= len(waypoints):
+        return math.inf
+    place = np.column_stack([episode.steps["x"], episode.steps["y"]])
+    return float(np.median(np.hypot(*(place - waypoints[nearest]).T)))
