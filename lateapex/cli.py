@@ -26,11 +26,12 @@ from lateapex.commands.doctor import doctor
 from lateapex.commands.film import film as film_command
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
+from lateapex.commands.runs import bytes_text
 from lateapex.commands.tracks import app as tracks_app
 from lateapex.errors import ConfigError, LateapexError, RewardError
 
 if TYPE_CHECKING:  # heavy: torch and numba
-    from lateapex.jobs.evaluate import EvaluateResult
+    from lateapex.jobs.evaluate import EvaluateResult, TrackTrials
     from lateapex.jobs.train import TrainConfig, TrainResult
     from lateapex.records import Sink
     from lateapex.storage import Storage
@@ -73,17 +74,33 @@ def main() -> None:
 @app.command(epilog="Example: lateapex train --track kidney --until-laps")
 def train(
     track: Annotated[
-        str | None, typer.Option(help="Name of a track (see lateapex tracks list), or path of a route file (.npy).")
+        str | None,
+        typer.Option(help="Names of tracks (see lateapex tracks list) or paths of route files (.npy): a,b,c@reversed."),
     ] = None,
     reward: Annotated[str | None, typer.Option(help="Name of a reward, or path of your reward_function.py.")] = None,
     model_metadata: Annotated[str | None, typer.Option(help="Path of model_metadata.json: actions and sensor.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="Path of hyperparameters.json.")] = None,
-    network: Annotated[str | None, typer.Option(help="lean, or shallow: the original's.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="TOML file of settings, or run.toml of a run to repeat; flags win over it.")
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option("--from", help="Run folder to start from: its weights, and its settings as defaults.")
+    ] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="With --from: best, the default, or last.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed and steps, same model.")] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after so many environment steps.")] = None,
-    duration: Annotated[float | None, typer.Option(help="Stop after so many seconds; 600 if not given.")] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option("--duration", "--job-duration-in-seconds", help="Stop after so many seconds; 600 if not given."),
+    ] = None,
     until_laps: Annotated[
         bool | None, typer.Option("--until-laps", help="Stop once all 20 evaluation starts are laps twice in a row.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(help="Versions of the model that stay beside the best; 4 if not given.")
     ] = None,
     cars: Annotated[int | None, typer.Option(help="Cars that drive at once.")] = None,
     precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
@@ -103,6 +120,8 @@ def train(
         "model_metadata": model_metadata,
         "hyperparameters": hyperparameters,
         "network": network,
+        "pretrained": pretrained,
+        "pretrained_checkpoint": checkpoint,
         "seed": seed,
         "cars": cars,
         "precision": precision,
@@ -110,17 +129,21 @@ def train(
         "call_at_step_1": call_at_step_1,
         "out": out,
     }
-    bounds = {"steps": steps, "duration": duration, "until_laps": until_laps}
-    _check_resume(resume, settings)
+    bounds = {"steps": steps, "duration": duration, "until_laps": until_laps, "keep": keep}
+    _check_resume(resume, {"config": config, **settings})
     from lateapex.jobs import train as job
 
     console = _console(json_line)
+
+    def tell(line: str) -> None:
+        console.print(f"note: {line}", markup=False)
+
     with _clean_stdout(json_line), _stopping(console) as observe:
         if resume is not None:
-            result = job.resume(resume, {"trainer": bounds}, observe)
+            result = job.resume(resume, {"trainer": bounds}, observe, tell)
         else:
-            config = job.train_config({**settings, "trainer": bounds}, "command line")
-            result = job.train(config, observe)
+            whole = job.train_config({**settings, "trainer": bounds}, "command line", config)
+            result = job.train(whole, observe, tell)
     _show_trained(console, result)
     if json_line:
         print(json.dumps(_train_line(result)))
@@ -129,8 +152,8 @@ def train(
 @app.command(epilog="Example: lateapex evaluate runs/kidney-lean-0 --trials 5")
 def evaluate(
     run: Annotated[str, typer.Argument(help="Run folder.")],
-    track: Annotated[str | None, typer.Option(help="Another track than the run's: name or path.")] = None,
-    trials: Annotated[int, typer.Option(help="Laps, from starts spread round the track.", min=1)] = 5,
+    track: Annotated[str | None, typer.Option(help="Other tracks than the run's: names or paths, as a,b.")] = None,
+    trials: Annotated[int, typer.Option(help="Laps of each track, from starts spread round it.", min=1)] = 5,
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
     film: Annotated[str, typer.Option(help="Trials to film: best, all or none.")] = "best",
     view: Annotated[str, typer.Option(help="What fills the film: chase or front.")] = "chase",
@@ -158,19 +181,13 @@ def evaluate(
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to write into; made if it does not exist.")],
 ) -> None:
-    """Write files to start from: reward, actions, hyperparameters."""
+    """Write files to start from: reward, actions, hyperparameters, and all settings of a training run."""
     from lateapex.jobs.init import init as job
 
     console = _console(False)
     for path in job(folder):
         console.print(f"wrote {path}", markup=False)
-    files = ("reward_function.py", "model_metadata.json", "hyperparameters.json")
-    reward, metadata, hyperparameters = (quote(str(folder / name)) for name in files)
-    console.print(
-        f"next: lateapex train --track kidney --reward {reward} --model-metadata {metadata} "
-        f"--hyperparameters {hyperparameters}",
-        markup=False,
-    )
+    console.print(f"next: lateapex train --config {quote(str(folder / 'train.toml'))}", markup=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -194,7 +211,8 @@ def _clean_stdout(json_line: bool) -> AbstractContextManager[Any]:
 
 def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
     """A resumed run keeps what it was started with."""
-    given = ["--" + name.replace("_", "-") for name, value in settings.items() if value is not None]
+    flags = {"pretrained": "from", "pretrained_checkpoint": "checkpoint"}
+    given = ["--" + flags.get(name, name).replace("_", "-") for name, value in settings.items() if value is not None]
     if resume is not None and given:
         raise ConfigError(f"--resume goes on with the run as it is; {given[0]} cannot be changed, leave it out")
 
@@ -221,8 +239,6 @@ def _stopping(console: Console) -> Iterator[Any]:
 
         for number in before:
             signal.signal(number, stop)
-        for line in trainer.collector.task.metadata.warnings:
-            console.print(f"note: {line}", markup=False)
         reward = trainer.collector.task.reward
         for line in reward_notes(reward, config.cars):
             console.print(f"note: {line}", markup=False)
@@ -246,12 +262,16 @@ def _stopping(console: Console) -> Iterator[Any]:
 
 def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
     """One line on what will happen."""
+    from lateapex.world.track_list import track_label
+
     task = trainer.collector.task
-    track = task.tracks[0]
+    where = ", ".join(f"{track_label(track)} {track.length:.2f} m" for track in task.tracks)
     height, width = task.pictures.shape[1:3]
     again = f" · from step {trainer.progress.steps:,}" if trainer.progress.steps else ""
+    if config.pretrained is not None and not again:
+        again = f" · from {config.pretrained}"
     return (
-        f"{track.name} {track.length:.2f} m · {config.cars} cars · {len(task.actions)} actions · "
+        f"{where} · {config.cars} cars · {len(task.actions)} actions · "
         f"front camera {width}x{height} · {config.network} · seed {config.seed} · {storage.url}{again}"
     )
 
@@ -282,7 +302,9 @@ def _show_trained(console: Console, result: TrainResult) -> None:
             "or write reward_batch beside it (docs/rewards.md)",
             markup=False,
         )
-    console.print(f"saved {result.url}    next: lateapex evaluate {quote(result.url)}", markup=False)
+    versions = "1 version" if result.versions == 1 else f"{result.versions} versions"
+    size = f"{bytes_text(result.size)} with {versions} of the model"
+    console.print(f"saved {result.url} ({size})    next: lateapex evaluate {quote(result.url)}", markup=False)
 
 
 def _train_line(result: TrainResult) -> dict[str, Any]:
@@ -296,44 +318,66 @@ def _train_line(result: TrainResult) -> dict[str, Any]:
         "evaluation_seconds": round(result.evaluation_seconds, 3),
         "best_progress": result.best_progress,
         "best_lap": result.best_lap,
+        "versions": result.versions,
+        "size": result.size,
     }
 
 
 def _show_trials(console: Console, result: EvaluateResult) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("trial", "start", "completed", "time", "status"):
-        table.add_column(title, justify="left" if title == "status" else "right")
-    for trial, episode in enumerate(result.episodes, 1):
-        start = f"{100.0 * (trial - 1) / len(result.episodes):.0f}%"
-        words = episode.status.replace("_", " ")
-        table.add_row(str(trial), start, f"{episode.progress:.0f}%", f"{episode.lap_time:.2f} s", words)
-    console.print(f"{result.track} · {result.model} of {result.run}", markup=False)
+    titles = ("trial", "start", "completed", "time", "status")
+    several = len(result.tracks) > 1
+    for title in ("track", *titles) if several else titles:
+        table.add_column(title, justify="left" if title in ("track", "status") else "right")
+    for part in result.tracks:
+        for trial, episode in enumerate(part.episodes, 1):
+            start = f"{100.0 * (trial - 1) / len(part.episodes):.0f}%"
+            words = episode.status.replace("_", " ")
+            cells = (str(trial), start, f"{episode.progress:.0f}%", f"{episode.lap_time:.2f} s", words)
+            table.add_row(*((part.track if trial == 1 else "", *cells) if several else cells))
+    console.print(f"{', '.join(part.track for part in result.tracks)} · {result.model} of {result.run}", markup=False)
     console.print(table)
-    times = result.lap_times
-    best = f", best {min(times):.2f} s, mean {sum(times) / len(times):.2f} s" if times else ""
-    console.print(f"{result.laps_completed} of {len(result.episodes)} laps{best}", markup=False)
-    console.print(f"lines {result.laps_picture}", markup=False)
-    for path in result.films.values():
-        console.print(f"film  {path}", markup=False)
-    if any(path.endswith(".gif") for path in result.films.values()):
+    for part in result.tracks:
+        _show_track(console, part, several)
+    if several:
+        console.print(f"{result.laps_completed} of {len(result.episodes)} laps on all tracks", markup=False)
+    if any(path.endswith(".gif") for path in result.films):
         from lateapex.jobs.film import NO_VIDEO
 
         console.print(f"note: {NO_VIDEO}", markup=False)
-    again = "--track oval" if result.track != "oval" else "--trials 20"
+    again = "--trials 20" if any(part.track == "oval" for part in result.tracks) else "--track oval"
     console.print(f"next: lateapex evaluate {quote(result.run)} {again}", markup=False)
+
+
+def _show_track(console: Console, part: TrackTrials, named: bool) -> None:
+    """What came of the trials of one track, and where its pictures are."""
+    times = part.lap_times
+    best = f", best {min(times):.2f} s, mean {sum(times) / len(times):.2f} s" if times else ""
+    name = f"{part.track}: " if named else ""
+    console.print(f"{name}{part.laps_completed} of {len(part.episodes)} laps{best}", markup=False)
+    console.print(f"lines {part.laps_picture}", markup=False)
+    for path in part.films:
+        console.print(f"film  {path}", markup=False)
 
 
 def _evaluate_line(result: EvaluateResult) -> dict[str, Any]:
     return {
-        "laps_completed": result.laps_completed,
-        "trials": len(result.episodes),
+        **_trials_line(result),
         "train_seconds": round(result.train_seconds, 3),
-        "best_lap": min(result.lap_times, default=None),
-        "mean_progress": sum(episode.progress for episode in result.episodes) / len(result.episodes),
         "track": result.track,
         "model": result.model,
         "run": result.run,
-        "laps_picture": result.laps_picture,
-        "lap_animation": result.lap_animation,
-        "films": list(result.films.values()),
+        "tracks": [{"track": part.track, **_trials_line(part)} for part in result.tracks],
+    }
+
+
+def _trials_line(found: EvaluateResult | TrackTrials) -> dict[str, Any]:
+    return {
+        "laps_completed": found.laps_completed,
+        "trials": len(found.episodes),
+        "best_lap": min(found.lap_times, default=None),
+        "mean_progress": sum(episode.progress for episode in found.episodes) / len(found.episodes),
+        "laps_picture": found.laps_picture,
+        "lap_animation": found.lap_animation,
+        "films": list(found.films),
     }

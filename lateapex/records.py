@@ -118,6 +118,20 @@ class UpdateRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackEvaluation:
+    """One track's part of an evaluation."""
+
+    track: str
+    """Name, and "@reversed" where it is driven the other way."""
+    laps_completed: int
+    trials: int
+    mean_progress: float
+    """Percent."""
+    best_lap: float | None
+    """s"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
     """One evaluation of one version of the model."""
 
@@ -131,6 +145,8 @@ class EvaluationRecord:
     """s"""
     is_best: bool
     """Whether this version is the best so far; an equal score counts, so the newer wins."""
+    tracks: tuple[TrackEvaluation, ...] = ()
+    """The same by track, in the order of the run's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,15 @@ def write(name, content):
         (["--resume", "."], r"run folder \. is no run folder: it has no run\.toml"),
         (["--resume", "nowhere", "--seed", "3"], r"--resume goes on with the run as it is; --seed cannot be changed"),
         (["--resume", "nowhere", "--model-metadata", "x"], r"--model-metadata cannot be changed, leave it out"),
+        (["--config", "missing.toml"], r"no file is at missing\.toml; lateapex init DIR writes one"),
+        (["--resume", "nowhere", "--config", "my.toml"], r"--config cannot be changed, leave it out"),
+        (["--from", "nowhere"], r"run folder nowhere does not exist"),
+        (["--from", "nowhere", "--checkpoint", "first"], r"checkpoint is 'first'; input should be 'best' or 'last'"),
+        (["--keep", "0"], r"keep is 0; input should be greater than or equal to 1"),
+        (["--track", "oval,oval"], r"track 'oval' is there twice in 'oval,oval'; name each once"),
+        (["--track", "oval,"], r"no track is called ''"),
+        (["--track", "oval,kidney", "--cars", "1"], r"1 cars cannot drive on 2 tracks; give --cars 2 or more"),
+        (["--job-duration-in-seconds", "0"], r"duration is 0\.0; input should be greater than 0"),
         (["--out", "x" * 300], r"File name too long"),
         (["--resume", "x" * 300], r"does not exist"),
     ],
@@ -100,7 +110,11 @@ def route(rows):
         ("--track", lambda: route(np.array([{}] * 6)), r"route\.npy holds pickled Python objects"),
         ("--track", lambda: write("route.npy", b"no array"), r"route\.npy is no \.npy file"),
         ("--track", lambda: write("route.npy", b""), r"route\.npy is empty"),
-        ("--reward", lambda: write("r.py", "def reward_function(params)\n    return 1"), r"r\.py:1: is not Python 3: expected ':'"),
+        (
+            "--reward",
+            lambda: write("r.py", "def reward_function(params)\n    return 1"),
+            r"r\.py:1: is not Python 3: expected ':'",
+        ),
         (
             "--reward",
             lambda: write("r.py", "def reward(params):\n    return 1"),
@@ -279,7 +293,10 @@ def test_train_says_what_will_happen_how_it_goes_and_what_to_type_next(capsys):
     assert re.match(r"  evaluation: \d+ of 20 laps, (mean progress \d+%|best .* s)  \* best so far", evaluation)
     assert ending.startswith("the step budget is used: 64 steps, 1 updates, ")
     assert re.fullmatch(r"reward: [\d.,]+ µs a call, \d+% of the time", reward)
-    assert saved == "saved runs/kidney-lean-5    next: lateapex evaluate runs/kidney-lean-5"
+    assert re.fullmatch(
+        r"saved runs/kidney-lean-5 \(\S+ MB with 1 version of the model\) {4}next: lateapex evaluate \S+-lean-5",
+        saved,
+    )
     assert said.err == ""
     assert "\x1b" not in said.out
 
@@ -306,7 +323,7 @@ def test_names_with_blanks_can_be_typed_as_they_are_shown(capsys, run):
     run.rename("my run")
     said = command(capsys, "evaluate", "my run", "--trials", 1, "--film", "none")
     assert said.out.splitlines()[-1] == "next: lateapex evaluate 'my run' --track oval"
-    assert "--reward 'my car/reward_function.py'" in command(capsys, "init", "my car").out
+    assert "--config 'my car/train.toml'" in command(capsys, "init", "my car").out
 
 
 def test_what_will_not_happen_as_the_metadata_say_is_noted(capsys):
@@ -320,10 +337,33 @@ def test_what_will_not_happen_as_the_metadata_say_is_noted(capsys):
 def test_init_says_what_it_wrote_and_the_command_that_it_suggests_works(capsys):
     said = command(capsys, "init", "car")
     *wrote, following = said.out.splitlines()
-    assert [Path(line.removeprefix("wrote ")).is_file() for line in wrote] == [True, True, True]
+    assert [Path(line.removeprefix("wrote ")).is_file() for line in wrote] == [True] * 4
     words = shlex.split(following.removeprefix("next: lateapex "))
     assert command(capsys, *words, *FEW).code == 0
     assert re.search(r"car already has reward_function\.py", command(capsys, "init", "car").error)
+
+
+def test_flags_win_over_the_settings_file_and_the_duration_has_two_names(capsys, tmp_path):
+    write("my.toml", 'track = "oval"\nseed = 4\ncars = 2\n[trainer]\nsteps = 64\nkeep = 1\n')
+    words = ("train", "--config", "my.toml", "--seed", 5, "--job-duration-in-seconds", 9, "--out", "run")
+    said = command(capsys, *words)
+    assert "· 2 cars · " in said.out
+    assert "oval 16.56 m" in said.out
+    assert " · seed 5 · run\n" in said.out
+    settings = tomllib.loads(Path("run/run.toml").read_text())
+    assert (settings["trainer"]["duration"], settings["trainer"]["keep"]) == (9.0, 1)
+
+
+def test_a_resumed_run_takes_other_bounds_and_another_number_to_keep(capsys, run):
+    assert command(capsys, "train", "--resume", run, "--steps", 192, "--keep", 2).code == 0
+    trainer = tomllib.loads((run / "run.toml").read_text())["trainer"]
+    assert (trainer["steps"], trainer["keep"]) == (192, 2)
+
+
+def test_the_json_line_tells_of_the_disk(capsys, tmp_path):
+    told = json.loads(command(capsys, "train", "--json", "--out", "run", *FEW).out)
+    assert told["versions"] == 1
+    assert told["size"] == sum(len(data) for data in files_of(tmp_path / "run").values())
 
 
 def test_with_json_stdout_is_one_line_of_json_and_all_else_goes_to_stderr(capsys):

@@ -95,9 +95,9 @@ def delete(
     freed = 0
     for run in doomed:
         freed += delete_run(run)
-        console.print(f"deleted {run.run}, {_bytes(run.size)}", markup=False)
+        console.print(f"deleted {run.run}, {bytes_text(run.size)}", markup=False)
     if len(doomed) > 1:
-        console.print(f"freed {_bytes(freed)}")
+        console.print(f"freed {bytes_text(freed)}")
     if json_line:
         print(json.dumps({"deleted": [run.run for run in doomed], "freed": freed}))
 
@@ -119,7 +119,7 @@ def prune(
     pruned = prune_run(run, keep, force=force)
     for name in pruned.removed:
         console.print(f"deleted {run}/model/{name}", markup=False)
-    console.print(f"freed {_bytes(pruned.freed)}, kept {', '.join(pruned.kept)}", markup=False)
+    console.print(f"freed {bytes_text(pruned.freed)}, kept {', '.join(pruned.kept)}", markup=False)
     if json_line:
         print(json.dumps(pruned._asdict()))
 
@@ -131,7 +131,7 @@ def _console(json_line: bool) -> Console:
 
 def _agreed(doomed: list[Removable]) -> bool:
     for run in doomed:
-        typer.echo(f"{run.run}: {_bytes(run.size)}", err=True)
+        typer.echo(f"{run.run}: {bytes_text(run.size)}", err=True)
     what = "it" if len(doomed) == 1 else f"these {len(doomed)} runs"
     try:
         return typer.confirm(f"delete {what} for good?", err=True)
@@ -145,7 +145,7 @@ def _show_list(console: Console, folder: str, found: RunList) -> None:
         now = time.time()
         for run in found.runs:
             age = _age(now - run.changed)
-            table.add_row(run.run, run.track, run.network, f"{run.steps:,}", *_outcome(run), age, _bytes(run.size))
+            table.add_row(run.run, run.track, run.network, f"{run.steps:,}", *_outcome(run), age, bytes_text(run.size))
         console.print(table)
     for path, reason in found.damaged:
         console.print(f"damaged {path}: {reason}", markup=False, style="red")
@@ -196,7 +196,8 @@ def _age(seconds: float) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def _bytes(count: int) -> str:
+def bytes_text(count: int) -> str:
+    """A count of bytes with three digits and its unit."""
     size = float(count)
     for unit in ("B", "kB", "MB"):
         if size < 999.5:

@@ -21,7 +21,7 @@ def _lower(value: Any) -> Any:
 
 
 LossType = Annotated[Literal["huber", "mean squared error"], BeforeValidator(_lower)]
-ExplorationType = Annotated[Literal["categorical"], BeforeValidator(_lower)]
+ExplorationType = Annotated[Literal["categorical", "e-greedy"], BeforeValidator(_lower)]
 
 
 class Hyperparameters(Config):
@@ -48,24 +48,35 @@ class Hyperparameters(Config):
     num_episodes_between_training: int = Field(default=20, ge=1, le=100_000)
     """Episodes of one iteration, over all cars."""
     exploration_type: ExplorationType = "categorical"
-    """How training picks an action: drawn by its probability."""
+    """How training picks an action: drawn by its probability, or the best and now and then any."""
     e_greedy_value: float = Field(default=0.05, ge=0, le=1)
-    """Only e-greedy exploration uses it."""
+    """Share of actions that e-greedy draws from all alike in the end."""
     epsilon_steps: int = Field(default=10_000, ge=1, le=10**9)
-    """Only e-greedy exploration uses it."""
+    """Steps in which e-greedy's share falls to that from 1."""
     stack_size: int = Field(default=1, ge=1, le=64)
-    """Frames of one observation."""
+    """Frames of one observation; the original reads it and sees one frame whatever it says, and so do we."""
     term_cond_max_episodes: int = Field(default=100_000, ge=1, le=10**9)
     """The run ends after so many."""
     term_cond_avg_score: float = Field(default=100_000.0)
     """The original writes it and never looks at it."""
     sac_alpha: float = Field(default=0.2, ge=0, le=1)
     """Temperature of SAC; PPO does not use it."""
+    job_duration_in_seconds: float | None = Field(default=None, gt=0)
+    """Budget of the run, training and evaluation; in the original it belongs to the job."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What will not happen as written: one line each."""
+        notes = []
+        if self.stack_size > 1:
+            notes.append(f"stack_size {self.stack_size} has no effect, as in the original: the network sees one frame")
+        if "sac_alpha" in self.model_fields_set:
+            notes.append("sac_alpha has no effect: it belongs to SAC, and clipped PPO is trained")
+        return tuple(notes)
 
 
 _PASSED_OVER = frozenset({"pretrained"})  # deepracer-local writes it; where a run starts from is no hyperparameter
-_SAC_ONLY = frozenset({"sac_alpha"})
-_UNTRAINED = {"e-greedy": "", "additive_noise": ", which goes with SAC"}
+_NOT_OF_PPO = frozenset({"sac_alpha", "job_duration_in_seconds"})  # and so not in the original's dump
 
 
 def read_hyperparameters(text: str, source: str) -> Hyperparameters:
@@ -92,12 +103,13 @@ def read_hyperparameters(text: str, source: str) -> Hyperparameters:
 
 def write_hyperparameters(hyperparameters: Hyperparameters) -> str:
     """Return the file's text as the original dumps it: the keys of PPO, sorted."""
-    return json.dumps(hyperparameters.model_dump(exclude=set(_SAC_ONLY)), indent=2, sort_keys=True)
+    return json.dumps(hyperparameters.model_dump(exclude=set(_NOT_OF_PPO)), indent=2, sort_keys=True)
 
 
 def _number(value: Any, kind: Any) -> Any:
     """Return the number that a text or a whole float stands for; what stands for none is refused later, as it is."""
-    if kind not in (int, float) or isinstance(value, bool):
+    kind = _number_type(kind)
+    if kind is None or isinstance(value, bool):
         return value
     try:
         number = float(value) if isinstance(value, (str, float)) else value
@@ -106,15 +118,22 @@ def _number(value: Any, kind: Any) -> Any:
     return int(number) if kind is int and isinstance(number, float) and number.is_integer() else number
 
 
+def _number_type(annotation: Any) -> type[int] | type[float] | None:
+    """The kind of number that a field takes; None for one that takes none."""
+    kinds = {int: int, float: float, float | None: float}
+    return kinds.get(annotation)
+
+
 def _expected(key: str, value: Any) -> str:
     field = Hyperparameters.model_fields[key]
-    if key == "exploration_type" and (why := _UNTRAINED.get(str(_lower(value)))) is not None:
-        return f'{why}; this version trains with "categorical" alone: write "exploration_type": "categorical"'
-    if field.annotation in (int, float):
-        number = "a whole number" if field.annotation is int else "a number"
+    if key == "exploration_type" and _lower(value) == "additive_noise":
+        return ', which goes with SAC; clipped PPO is trained: write "exploration_type": "categorical"'
+    if kind := _number_type(field.annotation):
+        number = "a whole number" if kind is int else "a number"
         limits = ((word, limit) for name, word in _LIMITS.items() for limit in _limits(field.metadata, name))
         bounds = [f" {word} {limit}" for word, limit in limits]
-        return f"; expected {number}{' and'.join(bounds)} ({field.default} is usual)"
+        usual = "" if field.default is None else f" ({field.default} is usual)"
+        return f"; expected {number}{' and'.join(bounds)}{usual}"
     return "; expected " + " or ".join(f'"{word}"' for word in get_args(field.annotation))
 
 

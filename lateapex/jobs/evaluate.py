@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,12 +22,15 @@ from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_reward import watched
-from lateapex.jobs.run_folder import open_run, read_settings, read_track, run_metadata, run_reward
+from lateapex.jobs.named_tracks import load_tracks
+from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_metadata, run_reward
 from lateapex.models.drive import drive, patience
+from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
-from lateapex.world.track import load_track
+from lateapex.world.track import Track
+from lateapex.world.track_list import track_label
 
 
 class EvaluateConfig(Config):
@@ -36,9 +39,9 @@ class EvaluateConfig(Config):
     run: str
     """The run folder."""
     track: str | None = None
-    """Name or path of another track than the run's."""
+    """Names or paths of other tracks than the run's."""
     trials: int = Field(default=5, ge=1, le=10_000)
-    """Laps, each with its own start: spread evenly round the track, on the centre line, from rest."""
+    """Laps of each track, each with its own start: spread evenly round the track, on the centre line, from rest."""
     checkpoint: Literal["best", "last"] = "best"
     film: Literal["best", "all", "none"] = "best"
     """Which trials are filmed."""
@@ -51,37 +54,86 @@ class EvaluateConfig(Config):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackTrials:
+    """The trials of one track."""
+
+    track: str
+    """Name, and "@reversed" where it was driven the other way."""
+    episodes: list[EpisodeRecord]
+    laps_picture: str
+    """Path of the picture of the driven lines."""
+    film_of: dict[int, str]
+    """Path of the film of each filmed trial, by its place in `episodes`."""
+
+    @property
+    def films(self) -> list[str]:
+        """Paths of all films."""
+        return list(self.film_of.values())
+
+    @property
+    def lap_animation(self) -> str | None:
+        """Path of the film of the best trial."""
+        return self.film_of.get(best_of(self.episodes))
+
+    @property
+    def laps_completed(self) -> int:
+        """Trials that were a whole lap without leaving the track."""
+        return len(self.lap_times)
+
+    @property
+    def lap_times(self) -> list[float]:
+        """Seconds of each complete lap."""
+        return [episode.lap_time for episode in self.episodes if episode.status == "lap_complete"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateResult:
     """What an evaluation found."""
 
     run: str
     model: str
     """Version of the model that drove."""
-    track: str
-    episodes: list[EpisodeRecord]
+    tracks: list[TrackTrials]
+    """One for each track."""
     train_seconds: float
     """Seconds of training behind the run."""
     folder: str
     """Folder of this evaluation within the run."""
-    laps_picture: str
-    """Path of the picture of the driven lines."""
-    films: dict[int, str]
-    """Path of the film of each filmed trial, by its place in `episodes`."""
 
     @property
-    def lap_animation(self) -> str | None:
-        """Path of the film of the best trial."""
-        return self.films.get(best_of(self.episodes))
+    def track(self) -> str:
+        """All tracks, with commas between."""
+        return ",".join(part.track for part in self.tracks)
+
+    @property
+    def episodes(self) -> list[EpisodeRecord]:
+        """Those of all tracks."""
+        return [episode for part in self.tracks for episode in part.episodes]
+
+    @property
+    def films(self) -> list[str]:
+        """Paths of the films of all tracks."""
+        return [path for part in self.tracks for path in part.films]
 
     @property
     def laps_completed(self) -> int:
         """Trials that were a whole lap without leaving the track."""
-        return sum(episode.status == "lap_complete" for episode in self.episodes)
+        return len(self.lap_times)
 
     @property
     def lap_times(self) -> list[float]:
         """Seconds of each complete lap."""
-        return [episode.lap_time for episode in self.episodes if episode.status == "lap_complete"]
+        return [seconds for part in self.tracks for seconds in part.lap_times]
+
+    @property
+    def laps_picture(self) -> str:
+        """Path of the picture of the driven lines, on the first track."""
+        return self.tracks[0].laps_picture
+
+    @property
+    def lap_animation(self) -> str | None:
+        """Path of the film of the best trial on the first track."""
+        return self.tracks[0].lap_animation
 
 
 def evaluate(
@@ -107,57 +159,65 @@ def evaluate(
 def _evaluate(
     config: EvaluateConfig, storage: Storage, reward: RewardFunction, now: Callable[[], datetime.datetime]
 ) -> EvaluateResult:
-    track = load_track(config.track) if config.track else read_track(storage)
-    metadata = run_metadata(storage)
+    tracks = load_tracks(config.track) if config.track else read_tracks(storage)
+    shared: dict[str, Any] = {
+        "metadata": run_metadata(storage),
+        "reward": reward,
+        "threads": config.threads,
+        "quirks": read_settings(storage).get("quirks", "original"),
+    }
     name, policy = load_version(storage, config.checkpoint)
     state = load_state(storage)
-    task = RacingTask(
-        track,
-        config.trials,
-        reward=reward,
-        metadata=metadata,
-        threads=config.threads,
-        colour=policy.shape.channels == 3,
-        quirks=read_settings(storage).get("quirks", "original"),
+    torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
+    colour = policy.shape.channels == 3
+    tasks = (RacingTask(track, config.trials, colour=colour, **shared) for track in tracks)
+    driven = [_drive(config, policy, task) for task in tasks]
+    episodes = [episode for part in driven for episode in part]
+    folder = _free_folder(storage, now())
+    storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
+    if reward.prints is not None and (printed := reward.prints.take()):
+        storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
+    entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
+    storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
+    suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
+    parts = []
+    for track, part, suffix in zip(tracks, driven, suffixes, strict=True):
+        picture = f"{folder}/laps{suffix}.png"
+        storage.write(picture, draw_laps(track, part, f"{track.name}  {name.removesuffix('.pt')}"))
+        films = _film(storage, track, part, config, f"{folder}/lap{suffix}", colour=colour)
+        where = f"{storage.url}/{picture}"
+        parts.append(TrackTrials(track=track_label(track), episodes=part, laps_picture=where, film_of=films))
+    return EvaluateResult(
+        run=config.run,
+        model=name,
+        tracks=parts,
+        train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
+        folder=folder,
     )
+
+
+def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[EpisodeRecord]:
+    """Drive the trials of one track."""
     if policy.shape.actions != len(task.actions):
         raise ConfigError(
             f"{config.run}: the model has {policy.shape.actions} actions, its metadata {len(task.actions)}; "
             "restore model/model_metadata.json as it was when training began"
         )
     task.max_steps = patience(task.lengths)
-    torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
     cars = np.arange(config.trials)
     poses = RoundRobinStarts(spread=1.0 / config.trials).draw(0, cars, np.zeros_like(cars))
-    episodes = drive(policy, task, poses)
-    folder = _free_folder(storage, now())
-    storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
-    if reward.prints is not None and (printed := reward.prints.take()):
-        storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
-    storage.write(f"{folder}/laps.png", draw_laps(track, episodes, f"{track.name}  {name.removesuffix('.pt')}"))
-    entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
-    storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
-    return EvaluateResult(
-        run=config.run,
-        model=name,
-        track=track.name,
-        episodes=episodes,
-        train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
-        folder=folder,
-        laps_picture=f"{storage.url}/{folder}/laps.png",
-        films=_film(storage, task, episodes, config, f"{folder}/lap"),
-    )
+    return drive(policy, task, poses)
 
 
 def _film(
-    storage: Storage, task: RacingTask, episodes: list[EpisodeRecord], config: EvaluateConfig, stem: str
+    storage: Storage, track: Track, episodes: list[EpisodeRecord], config: EvaluateConfig, stem: str, *, colour: bool
 ) -> dict[int, str]:
     """Write the films that are asked for; of the best trial alone it is `stem`, else `stem`-<trial>."""
     which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[config.film]
     films = {}
     for place in which:
         title = f"trial {place + 1} of {len(episodes)}"
-        made = draw_film(task.tracks[0], episodes[place], config.view, title, colour=task.pictures.ndim == 4)
+        made = draw_film(track, episodes[place], config.view, title, colour=colour)
         name = f"{stem}{'' if config.film == 'best' else f'-{place + 1}'}{made.suffix}"
         storage.write(name, made.data)
         films[place] = f"{storage.url}/{name}"

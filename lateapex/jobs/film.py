@@ -21,10 +21,11 @@ from lateapex.analysis.views import ViewName, front_view, named_view
 from lateapex.config import Config
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import TracedEpisode, read_simtrace
-from lateapex.jobs.run_folder import open_run, read_settings, read_track
+from lateapex.jobs.named_tracks import load_tracks
+from lateapex.jobs.run_folder import open_run, read_settings, read_tracks
 from lateapex.records import EpisodeRecord
 from lateapex.storage import DiskStorage, Storage
-from lateapex.world.track import Track, load_track
+from lateapex.world.track import Track
 
 NO_VIDEO: Final = f"films are small GIFs without the video extra; {INSTALL}"
 
@@ -99,7 +100,7 @@ def film(config: FilmConfig) -> FilmResult:
     storage: Storage = DiskStorage(Path(config.run).parent) if trace_file else open_run(config.run)
     if trace_file and config.track is None:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
-    tracks = [load_track(config.track)] if config.track else [read_track(storage)]
+    tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     colour = not trace_file and bool(read_settings(storage).get("colour", False))
     found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
     track = _track_of(tracks, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 from lateapex.env.reward import load_reward
@@ -12,7 +13,7 @@ from lateapex.storage import DiskStorage
 
 
 def init(folder: Path) -> list[Path]:
-    """Write reward_function.py, model_metadata.json and hyperparameters.json; return their paths.
+    """Write reward_function.py, model_metadata.json, hyperparameters.json and train.toml; return their paths.
 
     Raises:
         RunError: one of them is there already; nothing is written then.
@@ -24,6 +25,7 @@ def init(folder: Path) -> list[Path]:
         "hyperparameters.json": write_hyperparameters(
             Hyperparameters(batch_size=256, num_epochs=4, lr=1e-3, discount_factor=0.97)
         ),
+        "train.toml": (resources.files("lateapex") / "data" / "train.toml").read_text(encoding="utf-8"),
     }
     there = [name for name in files if (folder / name).exists()]
     if there:

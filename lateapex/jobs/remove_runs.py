@@ -14,7 +14,8 @@ from typing import Final, NamedTuple
 
 from lateapex.errors import ConfigError, RunError, StorageError
 from lateapex.formats.checkpoints import read_checkpoints
-from lateapex.jobs.run_folder import METADATA, REWARD, SETTINGS, TRACK, open_run
+from lateapex.jobs.run_folder import METADATA, REWARD, SETTINGS, open_run
+from lateapex.jobs.run_tracks import TRACK
 from lateapex.jobs.runs import LOG, NAMES, contents, settings_of, text_of
 from lateapex.storage import DiskStorage, Storage
 

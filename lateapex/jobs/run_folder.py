@@ -1,51 +1,67 @@
 """What a run folder holds beside models and logs: the resolved settings and the files that they name.
 
-A run is whole in itself: its track, reward, metadata and hyperparameters are copies, so that resuming and evaluating
+A run is whole in itself: its tracks, reward, metadata and hyperparameters are copies, so that resuming and evaluating
 need nothing else.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-
 from lateapex.config import Config, read_toml, to_toml
 from lateapex.env.reward import RewardFunction
-from lateapex.errors import LateapexError, RunError, did_you_mean
+from lateapex.errors import LateapexError, RunError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.machine import processor_name
+from lateapex.jobs.run_tracks import route_files, track_files, track_notes, tracks_from
 from lateapex.storage import DiskStorage, Storage
-from lateapex.world.track import Track, track_from_route
+from lateapex.world.track import Track
+from lateapex.world.track_list import labels
 
 SETTINGS: Final = "run.toml"
 REWARD: Final = "reward_function.py"
 METADATA: Final = "model/model_metadata.json"
 HYPERPARAMETERS: Final = "ip/hyperparameters.json"
-TRACK: Final = "track.npy"
+FIRST_MODEL: Final = "model/0_Step-0.pt"
+"""The weights that a run from a trained model begins with."""
+NOTES: Final = frozenset({"versions", "machine", "track_name", "tracks", "origin"})
+"""What run.toml says beside the settings."""
 
-_NOTES: Final = ("versions", "machine", "track_name")
-_GIVEN: Final = (REWARD, METADATA, HYPERPARAMETERS, TRACK)
+_NEEDED: Final = ("versions", "machine", "track_name")
+
+
+class Origin(NamedTuple):
+    """The trained model that a run begins with."""
+
+    run: str
+    """The run folder it comes from."""
+    model: str
+    """Name of the version."""
+    data: bytes
+    """Its file."""
 
 
 class Inputs(NamedTuple):
     """What a run is made from, all of it read and checked."""
 
-    track: Track
+    tracks: list[Track]
     reward: str
     """Python text"""
     metadata: ModelMetadata
     hyperparameters: str
     """JSON text"""
+    origin: Origin | None = None
+    notes: tuple[str, ...] = ()
+    """What a racer may not expect, one line each."""
 
 
 def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> Storage:
@@ -64,16 +80,10 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
             f"{storage.url} already holds a run; go on with it: lateapex train --resume {storage.url}, "
             "or choose another --out"
         )
-    for name in _GIVEN:
+    files = _files_of(config, inputs)
+    for name in files:
         if _is_file(storage.root / name):
             raise RunError(f"{storage.url} already has {name}, which a run would replace; choose another --out")
-    files = {
-        REWARD: inputs.reward.encode(),
-        METADATA: inputs.metadata.text.encode(),
-        HYPERPARAMETERS: inputs.hyperparameters.encode(),
-        TRACK: _route_bytes(inputs.track),
-        SETTINGS: _settings(config, inputs.track).encode(),
-    }
     begun = os.path.lexists(storage.root)
     try:
         for name, data in files.items():
@@ -86,7 +96,8 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
 
 def drop_run(storage: Storage) -> None:
     """Remove a run that never learned anything, so that its name is free for the next try."""
-    _discard(Path(storage.url), (SETTINGS, *_GIVEN), keep=False)
+    names = (SETTINGS, REWARD, METADATA, HYPERPARAMETERS, *track_files(_read_toml(storage)), FIRST_MODEL)
+    _discard(Path(storage.url), names, keep=False)
 
 
 def drop_unfinished(storage: Storage) -> None:
@@ -96,6 +107,11 @@ def drop_unfinished(storage: Storage) -> None:
             path.unlink()
 
 
+def holds_run(url: str) -> bool:
+    """Whether a folder holds a run."""
+    return _is_file(Path(url) / SETTINGS)
+
+
 def open_run(url: str) -> Storage:
     """Open an existing run folder.
 
@@ -103,11 +119,11 @@ def open_run(url: str) -> Storage:
         RunError: no run is there.
     """
     folder = Path(url)
-    if _is_file(folder / SETTINGS):
+    if holds_run(url):
         return DiskStorage(url)
-    near = [str(path.parent) for path in folder.parent.glob(f"*/{SETTINGS}")]
+    names = [path.parent.name for path in folder.parent.glob(f"*/{SETTINGS}")]
     what = "is no run folder: it has no run.toml" if os.path.lexists(folder) else "does not exist"
-    guess = did_you_mean(str(folder), near)
+    guess = _did_you_mean_run(folder, names)
     raise RunError(f"run folder {url} {what}{guess or '; give the folder that lateapex train named'}")
 
 
@@ -118,22 +134,22 @@ def read_settings(storage: Storage) -> dict[str, Any]:
         ConfigError: the file is no TOML.
         RunError: it is cut off.
     """
-    return {key: value for key, value in _read_toml(storage).items() if key not in _NOTES}
+    return {key: value for key, value in _read_toml(storage).items() if key not in NOTES}
 
 
-def read_track(storage: Storage) -> Track:
-    """The track that a run was trained on.
+def write_settings(storage: Storage, config: Config) -> None:
+    """Replace the settings of a run; its notes stay."""
+    notes = {key: value for key, value in _read_toml(storage).items() if key in NOTES}
+    storage.write(SETTINGS, to_toml(config, **notes).encode())
+
+
+def read_tracks(storage: Storage) -> list[Track]:
+    """The tracks that a run was trained on, each in the direction in which it was driven.
 
     Raises:
-        RunError: its file is missing or damaged.
+        RunError: a file is missing or damaged.
     """
-    name, data = _read_toml(storage)["track_name"], storage.read(TRACK)
-    try:
-        route = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
-    except Exception as error:  # a damaged header makes NumPy raise whatever its parser meets
-        reason = " ".join(str(error).split())
-        raise RunError(f"{storage.url}/{TRACK} is damaged: {reason}; bring the file back or start a new run") from None
-    return track_from_route(route, str(name))
+    return tracks_from(storage, _read_toml(storage))
 
 
 def run_metadata(storage: Storage) -> ModelMetadata:
@@ -167,7 +183,7 @@ def run_hyperparameters(storage: Storage) -> Hyperparameters:
 
 def _read_toml(storage: Storage) -> dict[str, Any]:
     values = read_toml(_text(storage, SETTINGS), f"{storage.url}/{SETTINGS}")
-    if missing := [name for name in _NOTES if name not in values]:
+    if missing := [name for name in _NEEDED if name not in values]:
         raise RunError(
             f"{storage.url}/{SETTINGS} is not whole: it has no {missing[0]}; bring the file back or start a new run"
         )
@@ -179,23 +195,35 @@ def _text(storage: Storage, name: str) -> str:
     return storage.read(name).decode(errors="replace")
 
 
-def _settings(config: Config, track: Track) -> str:
+def _files_of(config: Config, inputs: Inputs) -> dict[str, bytes]:
+    """All files of a new run; the settings, by which it is known, come last."""
+    settings = _settings(config, inputs.tracks, inputs.origin)
+    return {
+        REWARD: inputs.reward.encode(),
+        METADATA: inputs.metadata.text.encode(),
+        HYPERPARAMETERS: inputs.hyperparameters.encode(),
+        **route_files(inputs.tracks),
+        **({FIRST_MODEL: inputs.origin.data} if inputs.origin else {}),
+        SETTINGS: settings.encode(),
+    }
+
+
+def _did_you_mean_run(folder: Path, names: list[str]) -> str:
+    # Of the name alone, since long paths to the same place are always near each other.
+    near = get_close_matches(folder.name, names, n=1, cutoff=0.65)
+    return f"; did you mean {str(folder.parent / near[0])!r}?" if near else ""
+
+
+def _settings(config: Config, tracks: Sequence[Track], origin: Origin | None = None) -> str:
     packages = ("lateapex", "numpy", "numba", "torch", "gymnasium")
     return to_toml(
         config,
-        track_name=track.name,
+        track_name=labels(tracks),
+        tracks=track_notes(tracks),
+        origin={"run": origin.run, "model": origin.model} if origin else None,
         versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
         machine={"processor": processor_name(), "cores": os.cpu_count() or 1, "load": round(os.getloadavg()[0], 2)},
     )
-
-
-def _route_bytes(track: Track) -> bytes:
-    route = np.concatenate([track.center, track.inner, track.outer], axis=1)
-    if track.closed:
-        route = np.concatenate([route, route[:1]])
-    buffer = io.BytesIO()
-    np.save(buffer, route)
-    return buffer.getvalue()
 
 
 def _free_name(stem: str) -> str:

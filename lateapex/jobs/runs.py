@@ -17,7 +17,8 @@ from lateapex.config import read_toml
 from lateapex.errors import ConfigError, FormatError, LateapexError, RunError, StorageError
 from lateapex.formats.checkpoints import read_checkpoints
 from lateapex.formats.json_text import is_number, parse_object, shown
-from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, TRACK, open_run
+from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, open_run
+from lateapex.jobs.run_tracks import TRACK, track_files
 from lateapex.storage import DiskStorage, Storage
 
 LOG: Final = "logs/training.jsonl"
@@ -25,7 +26,7 @@ NAMES: Final = "model/deepracer_checkpoints.json"  # as in training.checkpoint, 
 
 _MARKS: Final = (TRACK, LOG)  # what a folder without run.toml is known by
 _DEPTH: Final = 2  # folders of runs within folders of runs
-_PASSED_OVER: Final = ("out", "track_name", "machine.load")  # they differ without making a difference
+_PASSED_OVER: Final = ("out", "track_name", "tracks", "machine.load")  # they differ without making a difference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +105,7 @@ def summarise(url: str) -> RunSummary:
     """
     storage = DiskStorage(url)
     settings = settings_of(storage)
-    _check_whole(storage)
+    _check_whole(storage, settings)
     updates, evaluations = _log_entries(storage)
     newest, judged = (updates or [{}])[-1], (evaluations or [{}])[-1]
     laps = [entry["best_lap"] for entry in (*updates, *evaluations) if entry["best_lap"] is not None]
@@ -202,13 +203,13 @@ def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
             yield from _run_folders(path, depth - 1)
 
 
-def _check_whole(storage: Storage) -> None:
+def _check_whole(storage: Storage, settings: Mapping[str, Any]) -> None:
     """Raise if a file is missing that going on or evaluating needs."""
     models: list[str] = []
     if storage.exists(NAMES):
         entries = read_checkpoints(text_of(storage, NAMES), f"{storage.url}/{NAMES}")
         models = [f"model/{entry.name}" for entry in entries]
-    for name in (REWARD, METADATA, HYPERPARAMETERS, TRACK, *models):
+    for name in (REWARD, METADATA, HYPERPARAMETERS, *track_files(settings), *models):
         if not storage.exists(name):
             raise RunError(f"{storage.url} has no {name}; bring it back or delete the run")
 

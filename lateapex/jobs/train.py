@@ -1,92 +1,59 @@
-"""Trains a model from random weights and pictures alone, or goes on with a run."""
+"""Trains a model from random weights and pictures alone, or from those of a trained one, or goes on with a run."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 
-from lateapex.config import Config, parse, read_toml
+from lateapex.config import parse
 from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask, with_channels
-from lateapex.env.reward import RewardFunction, read_reward
-from lateapex.env.rules import Quirks
-from lateapex.env.starts import StartConfig, starts_of
-from lateapex.errors import HyperparameterError, LateapexError, MetadataError, RewardError
-from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
-from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
+from lateapex.env.reward import RewardFunction
+from lateapex.env.starts import starts_of
+from lateapex.errors import LateapexError, RewardError
+from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.run_folder import (
-    Inputs,
+    FIRST_MODEL,
     create_run,
     drop_run,
     drop_unfinished,
     open_run,
     read_settings,
-    read_track,
+    read_tracks,
     run_hyperparameters,
     run_metadata,
     run_reward,
+    write_settings,
 )
+from lateapex.jobs.runs import contents
+from lateapex.jobs.train_config import TrainConfig, merge, preset, train_config, without_none
+from lateapex.jobs.train_inputs import read_inputs
+from lateapex.models.model_file import read_model
 from lateapex.models.networks import NETWORKS
 from lateapex.models.policy import Policy, Shape
 from lateapex.records import Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
+from lateapex.training.checkpoint import STATE, version_files
 from lateapex.training.collect import LocalCollector
-from lateapex.training.ppo import PPO, PPOConfig
-from lateapex.training.trainer import Outcome, Trainer, TrainerConfig
-from lateapex.world.track import Track, load_track
+from lateapex.training.ppo import PPO
+from lateapex.training.trainer import Outcome, Trainer
+from lateapex.world.track import Track
+
+__all__ = ["Observe", "Tell", "TrainConfig", "TrainResult", "preset", "resume", "train", "train_config"]
 
 
-class TrainConfig(Config):
-    """All settings of a training run."""
-
-    track: str = "kidney"
-    """Name of a track, or path of a route file."""
-    reward: str = "quick_laps"
-    """Name of a reward, or path of a racer's file."""
-    sandbox: bool = False
-    """Run the reward in a process of its own, behind walls: for files of strangers."""
-    call_at_step_1: bool = False
-    """Call the reward at the start of an episode too, where steps is 1, as the simulator did in 2020; not paid."""
-    model_metadata: str | None = None
-    """Path of model_metadata.json; 5 steering angles at 2 speeds if not given."""
-    hyperparameters: str | None = None
-    """Path of hyperparameters.json; settings that learn fast if not given."""
-    network: str = "lean"
-    """Network of the policy, the one that goes onto the car."""
-    critic: str = "lean"
-    """Network of the value function; it is only needed while training."""
-    colour: bool = False
-    """Whether the network sees red, green and blue; the original's sees grey."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
-    """Of weights, starts, actions and the order of samples."""
-    out: str | None = None
-    """The run folder; a free name under runs/ if not given."""
-    cars: int = Field(default=32, ge=1)
-    """Cars that drive at once."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of training; evaluation is in float32. auto: bfloat16 where the processor has it and the network is heavy."""
-    threads: int = Field(default=0, ge=0)
-    """Threads that draw pictures; 0: one for each core. Results do not depend on it."""
-    torch_threads: int = Field(default=0, ge=0)
-    """Threads that compute networks; 0: one for each core. Results depend on it."""
-    quirks: Quirks = "original"
-    """original: rewards and rules are odd where AWS's simulator is; fixed: they are not (docs/quirks.md)."""
-    starts: StartConfig = StartConfig()
-    trainer: TrainerConfig = TrainerConfig()
-    ppo: PPOConfig = PPOConfig()
+_NAMED = 3  # tracks that the name of a run tells of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,55 +73,36 @@ class TrainResult:
     best_progress: float
     """Mean progress of the best evaluation, percent."""
     best_lap: float | None
-    """Fastest lap while training, s."""
+    """Fastest lap while training, on any of the tracks, s."""
     reward_call_seconds: float
     """Mean time that the reward of one car and step took, the making of its parameters included."""
     reward_share: float
     """Share of it in the time of training and evaluation; other threads draw meanwhile."""
+    versions: int
+    """Versions of the model that are kept."""
+    size: int
+    """Bytes of the run folder."""
 
 
 Observe = Callable[[Trainer, Storage, TrainConfig], Mapping[str, Sink]]
 """Called before training starts; may keep the trainer, to stop it, and returns further sinks by name."""
 
-
-def preset(network: str) -> dict[str, Any]:
-    """Settings that suit a network, as nested tables of TrainConfig; those of small networks for any that has none."""
-    folder = resources.files("lateapex") / "data" / "presets"
-    names = {"DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "shallow"}
-    file = folder / f"{names.get(network, network)}.toml"
-    chosen = file if file.is_file() else folder / "lean.toml"
-    return read_toml(chosen.read_text(encoding="utf-8"), chosen.name)
+Tell = Callable[[str], None]
+"""Called, before training starts, with each line that a racer may not expect."""
 
 
-def train_config(values: Mapping[str, Any], source: str = "settings") -> TrainConfig:
-    """Build a complete config: the network's preset, then hyperparameters.json, then `values`.
-
-    Args:
-        values: nested settings by the names of TrainConfig; None counts as not given.
-
-    Raises:
-        ConfigError, HyperparameterError: a name or value is wrong.
-    """
-    given = _without_none(values)
-    network = given.get("network", "lean")
-    NETWORKS.get(str(network))
-    merged = preset(str(network))
-    file = given.get("hyperparameters")
-    if file is not None:
-        chosen = read_hyperparameters(_text(str(file), HyperparameterError), str(file))
-        merged = _merge(merged, _from_hyperparameters(chosen))
-        parse(TrainConfig, merged, str(file))
-    return parse(TrainConfig, _merge(merged, given), source)
+def _nobody(line: str) -> None:
+    del line
 
 
-def train(config: TrainConfig, observe: Observe | None = None) -> TrainResult:
-    """Train from random weights.
+def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nobody) -> TrainResult:
+    """Train from random weights, or from those of a trained model.
 
     Raises:
         LateapexError: something given is wrong; nothing is written then. Or the disk is full, the reward fails, or
             learning breaks down; what was saved stays, and a run that fails before its first update is removed.
     """
-    inputs = _inputs(config)
+    inputs = read_inputs(config)
     config = _resolved(config)
     reward = job_reward(
         inputs.reward,
@@ -163,37 +111,50 @@ def train(config: TrainConfig, observe: Observe | None = None) -> TrainResult:
         sandbox=config.sandbox,
         call_at_step_1=config.call_at_step_1,
     )
-    stem = f"{inputs.track.name}-{config.network}-{config.seed}"
     with closing(reward):
-        storage = create_run(config.out, stem, config, inputs)
-        return _run(config, storage, inputs.track, inputs.metadata, reward, resume=False, observe=observe)
+        storage = create_run(config.out, _stem(config, inputs.tracks), config, inputs)
+        try:
+            trainer, files = _assembled(config, storage, inputs.tracks, inputs.metadata, reward)
+        except LateapexError:
+            drop_run(storage)
+            raise
+        for line in inputs.notes:
+            tell(line)
+        return _run(trainer, files, storage, config, observe, new=True)
 
 
-def resume(url: str, changes: Mapping[str, Any] | None = None, observe: Observe | None = None) -> TrainResult:
+def resume(
+    url: str,
+    changes: Mapping[str, Any] | None = None,
+    observe: Observe | None = None,
+    tell: Tell = _nobody,
+) -> TrainResult:
     """Go on with a run from its last saved state, or from its beginning if it never saved one.
 
     Args:
-        changes: settings that may differ from the run's: those of `trainer` that bound it.
+        changes: settings that may differ from the run's: those of `trainer` that bound it, and how much it keeps. They
+            are the run's from then on.
     """
     storage = open_run(url)
-    values = _merge(read_settings(storage), _without_none(changes or {}))
-    config = _resolved(parse(TrainConfig, values, f"{url}/run.toml"))
-    track, metadata = read_track(storage), run_metadata(storage)
+    source = f"{url}/run.toml"
+    before = parse(TrainConfig, read_settings(storage), source)
+    config = _resolved(parse(TrainConfig, merge(read_settings(storage), without_none(changes or {})), source))
+    tracks, metadata = read_tracks(storage), run_metadata(storage)
     with closing(run_reward(storage)) as reward:
         drop_unfinished(storage)
-        return _run(config, storage, track, metadata, reward, resume=True, observe=observe)
+        trainer, files = _assembled(config, storage, tracks, metadata, reward)
+        trainer.resume()
+        if config != before:
+            write_settings(storage, config)
+        for line in metadata.warnings:
+            tell(line)
+        return _run(trainer, files, storage, config, observe, new=False)
 
 
-def _run(
-    config: TrainConfig,
-    storage: Storage,
-    track: Track,
-    metadata: ModelMetadata,
-    reward: RewardFunction,
-    *,
-    resume: bool,
-    observe: Observe | None,
-) -> TrainResult:
+def _assembled(
+    config: TrainConfig, storage: Storage, tracks: Sequence[Track], metadata: ModelMetadata, reward: RewardFunction
+) -> tuple[Trainer, RunFolderSink]:
+    """Put the parts of a run together, ready for its first update."""
     torch.set_num_threads(config.torch_threads)
     torch.use_deterministic_algorithms(True)
     bf16 = config.precision == "bfloat16"
@@ -206,29 +167,43 @@ def _run(
         "quirks": config.quirks,
     }
     task = RacingTask(
-        track,
+        tracks,
         config.cars,
         starts=starts_of(config.starts, config.cars, config.quirks),
         alternate_direction=config.starts.alternate_direction,
         **shared,
     )
-    evaluation = RacingTask(track, config.trainer.evaluation_trials, **shared)
+    trials = len(tracks) * -(-config.trainer.evaluation_trials // len(tracks))
+    evaluation = RacingTask(tracks, trials, **shared)
     _, height, width, channels = with_channels(task.pictures).shape
     shape = Shape(height, width, channels, len(task.actions), isinstance(task.actions, ActionRanges))
     policy = Policy(config.network, config.critic, shape, config.seed)
+    if config.pretrained is not None and not storage.exists(STATE):
+        first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}")
+        policy.load_state_dict(first.state_dict())
     files = RunFolderSink(storage, run_hyperparameters(storage).num_episodes_between_training)
     trainer = Trainer(
         config.trainer,
         policy=policy,
-        collector=LocalCollector(task, bf16=bf16),
+        collector=LocalCollector(task, bf16=bf16, exploration=config.exploration),
         evaluation=evaluation,
         algorithm=PPO(policy, config.ppo, seed=config.seed, bf16=bf16),
         storage=storage,
         sinks={"files": files, **({"prints": RewardPrintsSink(storage, reward.prints.take)} if reward.prints else {})},
         networks=(config.network, config.critic),
     )
-    if resume:
-        trainer.resume()
+    return trainer, files
+
+
+def _run(
+    trainer: Trainer,
+    files: RunFolderSink,
+    storage: Storage,
+    config: TrainConfig,
+    observe: Observe | None,
+    *,
+    new: bool,
+) -> TrainResult:
     if observe is not None:
         trainer.watch(observe(trainer, storage, config))
     begun = time.perf_counter()
@@ -240,16 +215,16 @@ def _run(
                 files.flush()
                 if isinstance(error, RewardError | KeyboardInterrupt):
                     trainer.save_model()  # a whole one, of the update before
-        elif not resume:
+        elif new:
             drop_run(storage)
         raise
-    return _result(storage.url, outcome, trainer, reward, time.perf_counter() - begun)
+    return _result(storage, outcome, trainer, time.perf_counter() - begun)
 
 
-def _result(url: str, outcome: Outcome, trainer: Trainer, reward: RewardFunction, seconds: float) -> TrainResult:
-    at = trainer.progress
+def _result(storage: Storage, outcome: Outcome, trainer: Trainer, seconds: float) -> TrainResult:
+    at, reward = trainer.progress, trainer.collector.task.reward
     return TrainResult(
-        url=url,
+        url=storage.url,
         outcome=outcome,
         updates=at.updates,
         steps=at.steps,
@@ -260,19 +235,16 @@ def _result(url: str, outcome: Outcome, trainer: Trainer, reward: RewardFunction
         best_lap=at.best_lap if at.best_lap < float("inf") else None,
         reward_call_seconds=reward.seconds / max(reward.calls, 1),
         reward_share=reward.seconds / max(seconds, 1e-9),
+        versions=len(version_files(storage)),
+        size=sum(stat.st_size for _, stat in contents(Path(storage.url))),
     )
 
 
-def _inputs(config: TrainConfig) -> Inputs:
-    """Read and check everything that the config names."""
-    track = load_track(config.track)
-    reward, _ = read_reward(config.reward)
-    metadata = default_metadata()
-    if config.model_metadata is not None:
-        metadata = read_metadata(_text(config.model_metadata, MetadataError), config.model_metadata)
-    for name in (config.network, config.critic):
-        NETWORKS.get(name)
-    return Inputs(track, reward, metadata, write_hyperparameters(_hyperparameters(config)))
+def _stem(config: TrainConfig, tracks: Sequence[Track]) -> str:
+    """Beginning of a new run's name."""
+    names = [track.name for track in tracks]
+    where = "-".join(names) if len(names) <= _NAMED else f"{names[0]}-and-{len(names) - 1}-more"
+    return f"{where}-{config.network}-{config.seed}"
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:
@@ -288,65 +260,3 @@ def _resolved(config: TrainConfig) -> TrainConfig:
 def _has_bf16() -> bool:
     capability = torch.backends.cpu.get_cpu_capability()
     return capability.startswith("AVX512") and bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _hyperparameters(config: TrainConfig) -> Hyperparameters:
-    """The settings in the original's words."""
-    ppo = config.ppo
-    episodes = config.trainer.rollout_episodes
-    values = {
-        "batch_size": ppo.batch_size,
-        "num_epochs": ppo.epochs,
-        "lr": ppo.learning_rate,
-        "beta_entropy": ppo.entropy_weight,
-        "discount_factor": ppo.discount,
-        "loss_type": ppo.value_loss,
-        **({"num_episodes_between_training": episodes} if episodes else {}),
-        **({"term_cond_max_episodes": config.trainer.updates} if config.trainer.updates else {}),
-    }
-    return parse(Hyperparameters, values)
-
-
-def _from_hyperparameters(file: Hyperparameters) -> dict[str, Any]:
-    """The original's settings in ours."""
-    bounded = "term_cond_max_episodes" in file.model_fields_set
-    return {
-        "ppo": {
-            "batch_size": file.batch_size,
-            "epochs": file.num_epochs,
-            "learning_rate": file.lr,
-            "entropy_weight": file.beta_entropy,
-            "discount": file.discount_factor,
-            "value_loss": file.loss_type,
-        },
-        "trainer": {
-            "rollout_episodes": file.num_episodes_between_training,
-            "rollout_steps": 10_000,
-            **({"updates": file.term_cond_max_episodes} if bounded else {}),
-        },
-    }
-
-
-def _text(path: str, kind: type[LateapexError]) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise kind(f"no file is at {path}; lateapex init DIR writes one to start from") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise kind(f"cannot read {path}: {error}; a text file in UTF-8 is needed") from None
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        inner = merged.get(key)
-        merged[key] = _merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, Mapping) else value
-        for key, value in values.items()
-        if value is not None
-    }

@@ -33,6 +33,13 @@ class CategoricalHead(nn.Module):
         target = draws[:, :1] * ladder[:, -1:]
         return (ladder <= target).sum(dim=1).clamp(max=parameters.shape[1] - 1)
 
+    @classmethod
+    def epsilon_greedy(cls, parameters: Tensor, draws: Tensor, epsilon: float) -> Tensor:
+        """The most probable actions, but a share `epsilon` of them drawn from all alike, by draws `[B, >= 2]`."""
+        count = parameters.shape[1]
+        anything = (draws[:, 1] * count).long().clamp(max=count - 1)
+        return torch.where(draws[:, 0] < epsilon, anything, cls.mode(parameters))
+
     @staticmethod
     def mode(parameters: Tensor) -> Tensor:
         """The most probable action."""

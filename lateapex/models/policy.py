@@ -94,19 +94,30 @@ class Policy(nn.Module):
         _initialise(self, seed)
 
     @torch.no_grad()
-    def decide(self, pictures: NDArray[np.uint8], draws: NDArray[np.float64], bf16: bool = False) -> Decision:
-        """Sample an action for each car.
+    def decide(
+        self,
+        pictures: NDArray[np.uint8],
+        draws: NDArray[np.float64],
+        bf16: bool = False,
+        epsilon: float | None = None,
+    ) -> Decision:
+        """Choose an action for each car, and now and then one that is not thought the best.
 
         Args:
             pictures: `[N, H, W]`, or `[N, H, W, C]`.
             draws: `[N, 4]` uniform in 0..1; all the randomness there is.
             bf16: compute as the update will, in bfloat16 where that is allowed.
+            epsilon: share of actions drawn from all alike, the others being the most probable; discrete actions only.
+                None: actions are drawn by their probability.
         """
         count = len(pictures)
         parts = [self._decide_block(block, bf16) for block in _blocks(pictures)]
         parameters, actor_stem, critic_stem, values = (torch.cat(part)[:count] for part in zip(*parts, strict=True))
-        head = self.actor.head
-        actions = head.sample(parameters, torch.from_numpy(draws))
+        head, uniform = self.actor.head, torch.from_numpy(draws)
+        if epsilon is not None and isinstance(head, CategoricalHead):
+            actions = head.epsilon_greedy(parameters, uniform, epsilon)
+        else:
+            actions = head.sample(parameters, uniform)
         return Decision(actions, head.log_prob(parameters, actions), actor_stem, critic_stem, values)
 
     def _decide_block(self, block: Tensor, bf16: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

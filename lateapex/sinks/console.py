@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from lateapex.records import EvaluationRecord, UpdateRecord
+from lateapex.records import EvaluationRecord, TrackEvaluation, UpdateRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,6 +57,8 @@ class ConsoleSink:
         elif isinstance(record, EvaluationRecord):
             self._show_waiting()
             self._show(_evaluation_row(record))
+            for row in _track_rows(record):
+                self._show(row)
 
     def state(self) -> dict[str, int]:
         """Return the steps so far, from which the next row's speed is counted."""
@@ -131,6 +133,21 @@ def _evaluation_row(record: EvaluationRecord) -> Text:
     row = Text("  evaluation: ", style="cyan", no_wrap=True, overflow="ellipsis")
     row.append(f"{record.laps_completed} of {record.trials} laps, {result}")
     return row.append("  * best so far", style="bold green") if record.is_best else row
+
+
+def _track_rows(record: EvaluationRecord) -> list[Text]:
+    """Each track's part, where there are several."""
+    if len(record.tracks) < 2:
+        return []
+    width = max(len(part.track) for part in record.tracks)
+    return [_track_row(part, width) for part in record.tracks]
+
+
+def _track_row(part: TrackEvaluation, width: int) -> Text:
+    best = "" if part.best_lap is None else f", best {part.best_lap:.2f} s"
+    laps = f"{part.laps_completed} of {part.trials} laps"
+    text = f"    {part.track.ljust(width)}  {laps}, mean progress {_percent(part.mean_progress)}{best}"
+    return Text(text, style="dim", no_wrap=True, overflow="ellipsis")
 
 
 def _percent(value: float) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
 from lateapex.formats.simtrace import HEADER, write_log_lines, write_rows
 from lateapex.formats.training_log import best_model_lines, episode_line, evaluation_lines, policy_line
-from lateapex.records import EpisodeRecord, EvaluationRecord, UpdateRecord
+from lateapex.records import EpisodeRecord, EvaluationRecord, TrackEvaluation, UpdateRecord
 
 if TYPE_CHECKING:
     from lateapex.records import Record
@@ -291,6 +291,10 @@ def _json_line(kind: str, record: UpdateRecord | EvaluationRecord) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, TrackEvaluation):
+        return _plain(asdict(value))
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

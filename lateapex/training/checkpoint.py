@@ -43,10 +43,20 @@ def save_version(storage: Storage, name: str, model: bytes, best: CheckpointEntr
 
 def drop_versions(storage: Storage, keep: Collection[str]) -> None:
     """Delete all versions but these; the saved state must name none of the others."""
-    for item in storage.list("model/"):
-        name = item.removeprefix("model/")
-        if "_Step-" in name and name not in keep:
-            storage.delete(item)
+    for name in version_files(storage):
+        if name not in keep:
+            drop_version(storage, name)
+
+
+def drop_version(storage: Storage, name: str) -> None:
+    """Delete one version."""
+    storage.delete(f"model/{name}")
+
+
+def version_files(storage: Storage) -> list[str]:
+    """Names of all versions that a run holds, in no order."""
+    names = (item.removeprefix("model/") for item in storage.list("model/"))
+    return [name for name in names if "_Step-" in name]
 
 
 def load_version(storage: Storage, which: str) -> tuple[str, Policy]:

@@ -14,11 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask
 from lateapex.env.recorder import EpisodeRecorder
+from lateapex.errors import ConfigError
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord
 from lateapex.sim.random import ACTION, uniforms
+from lateapex.training.exploration import ExplorationConfig, epsilon
 
 
 class Rollout(NamedTuple):
@@ -79,11 +82,22 @@ class LocalCollector:
     Args:
         task: the cars; its seed is that of the action draws too.
         bf16: act in bfloat16, as the update will compute.
+        exploration: how actions are tried.
+
+    Raises:
+        ConfigError: e-greedy exploration of a continuous action space.
     """
 
-    def __init__(self, task: RacingTask, *, bf16: bool = False) -> None:
+    def __init__(self, task: RacingTask, *, bf16: bool = False, exploration: ExplorationConfig | None = None) -> None:
         self.task = task
         self.bf16 = bf16
+        self.exploration = exploration or ExplorationConfig()
+        if self.exploration.exploration_type == "e-greedy" and isinstance(task.actions, ActionRanges):
+            raise ConfigError(
+                'exploration_type is "e-greedy", which needs a list of actions; the action space is continuous: '
+                'write "categorical"'
+            )
+        self._steps = 0
         self._recorder = EpisodeRecorder(task, "training")
         self._everyone = np.arange(task.simulator.count)
         task.begin(self._everyone)
@@ -96,7 +110,8 @@ class LocalCollector:
         ended: list[EpisodeRecord] = []
         way = 0.0
         for t in range(budget.steps):
-            decision = policy.decide(task.pictures, self._draws(), self.bf16)
+            decision = policy.decide(task.pictures, self._draws(), self.bf16, epsilon(self.exploration, self._steps))
+            self._steps += len(self._everyone)
             before = task.episodes["progress"].copy()
             reward, over, cut = task.advance(decision.actions.numpy())
             # Progress is noted at the pose before the action: what this step drove shows in the next.
@@ -136,10 +151,11 @@ class LocalCollector:
         return uniforms(self.task.seed, self._everyone, episodes["episode"], ACTION, episodes["steps"])
 
     def snapshot(self) -> dict[str, Any]:
-        """Cars, episodes, and the steps of episodes that have not ended."""
-        return {"task": self.task.snapshot(), "recorder": self._recorder.snapshot()}
+        """Cars, episodes, the steps of episodes that have not ended, and the count of all steps."""
+        return {"task": self.task.snapshot(), "recorder": self._recorder.snapshot(), "steps": self._steps}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Return to a snapshot."""
         self.task.restore(snapshot["task"])
         self._recorder.restore(snapshot["recorder"])
+        self._steps = int(snapshot.get("steps", 0))

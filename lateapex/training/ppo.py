@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 from torch.nn import functional
 
@@ -15,6 +16,11 @@ from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
+
+
+def _no_limit(value: Any) -> Any:
+    """TOML has infinity and no None: what a run was trained with can be written down."""
+    return math.inf if value is None else value
 
 
 class PPOConfig(Config):
@@ -32,8 +38,8 @@ class PPOConfig(Config):
     value_loss: Literal["huber", "mean squared error"] = "huber"
     epochs: int = Field(default=4, ge=1, le=100)
     batch_size: int = Field(default=256, ge=1)
-    max_gradient_norm: float | None = Field(default=0.5, gt=0.0)
-    """None: no clipping, as in the original."""
+    max_gradient_norm: Annotated[float, BeforeValidator(_no_limit)] = Field(default=0.5, gt=0.0)
+    """inf, or None: no clipping, as in the original."""
 
 
 class PPO:
@@ -114,9 +120,7 @@ class PPO:
         loss = policy_loss - settings.entropy_weight * spread + settings.value_weight * value_loss
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.policy.parameters(), settings.max_gradient_norm or float("inf"), foreach=True
-        )
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), settings.max_gradient_norm, foreach=True)
         self._optimizer.step()
         with torch.no_grad():
             return {

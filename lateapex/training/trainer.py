@@ -25,11 +25,12 @@ from lateapex.formats.checkpoints import CheckpointEntry
 from lateapex.models.drive import drive, patience
 from lateapex.models.model_file import in_short, write_model
 from lateapex.models.policy import Policy
-from lateapex.records import EpisodeRecord, EvaluationRecord, Sink, UpdateRecord
+from lateapex.records import EpisodeRecord, EvaluationRecord, Sink, TrackEvaluation, UpdateRecord
 from lateapex.storage import Storage
-from lateapex.training.checkpoint import drop_versions, load_state, save_state, save_version, version_name
+from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
 from lateapex.training.collect import Budget, Collector, Rollout
 from lateapex.training.ppo import PPO
+from lateapex.world.track_list import track_label
 
 Outcome = Literal["goal", "steps", "duration", "updates", "stopped"]
 
@@ -45,13 +46,13 @@ class TrainerConfig(Config):
     """Environment steps over all cars, rounded up to whole steps of all; None: no bound."""
     updates: int | None = Field(default=None, ge=1)
     until_laps: bool = False
-    """End when the greedy policy completes every evaluation start twice in a row, an update between."""
+    """End when the greedy policy completes every start, on every track, in two evaluations with an update between."""
     rollout_steps: int = Field(default=64, ge=1)
     """Steps of each car between two updates."""
     rollout_episodes: int | None = Field(default=None, ge=1)
     """Where given, an update follows as soon as this many episodes have ended."""
     evaluation_trials: int = Field(default=20, ge=1)
-    """Starts of an evaluation."""
+    """Starts of an evaluation, shared out over the tracks and rounded up to as many on each."""
     evaluation_starts: Literal["random", "training"] = "random"
     """random: anywhere along the lap. training: all where the first car's next training episode starts, as in the
     original; one trial then says as much as many, since a model drives the same lap from the same place."""
@@ -59,6 +60,8 @@ class TrainerConfig(Config):
     """Updates between two evaluations; they come sooner once the car falls off less than once a lap."""
     save_seconds: float = Field(default=15.0, gt=0.0)
     """Seconds between two saved states; what is lost at most when the machine fails."""
+    keep: int = Field(default=4, ge=1)
+    """Versions of the model that stay, the newest of those evaluated; beside them the best and the last."""
 
 
 @dataclass
@@ -76,6 +79,8 @@ class Progress:
     """Mean progress of the best evaluation, percent."""
     best_name: str = ""
     best_time: float = 0.0
+    versions: list[str] = field(default_factory=list)
+    """Names of the newest evaluated versions, as many as are kept."""
     score: float = math.nan
     """Mean progress of the newest evaluation."""
     best_lap: float = math.inf
@@ -124,6 +129,7 @@ class Trainer:
         self._networks = networks
         self._clock = clock
         self._cars = collector.task.simulator.count
+        self._durable: set[str] = set()  # versions that the saved state may name
         evaluation.max_steps = patience(evaluation.lengths)
 
     def watch(self, sinks: Mapping[str, Sink]) -> None:
@@ -176,16 +182,20 @@ class Trainer:
             },
         )
         drop_versions(self._storage, names)
+        self._durable = names
 
     def save_model(self) -> set[str]:
-        """Make logs and model durable, without the state; returns the names of the best and the last version."""
+        """Make logs and model durable, without the state; returns the names of all versions that are to stay."""
+        self.progress.sinks = {name: sink.state() for name, sink in self._sinks.items()}
+        return self._save_version()
+
+    def _save_version(self) -> set[str]:
         at = self.progress
-        at.sinks = {name: sink.state() for name, sink in self._sinks.items()}
         name = version_name(at.updates, at.steps)
         last = CheckpointEntry(name, None if math.isnan(at.score) else at.score, self._sim_time())
         best = CheckpointEntry(at.best_name, at.best_score, at.best_time) if at.best_name else last
         save_version(self._storage, name, write_model(self.policy, *self._networks), best, last)
-        return {best.name, last.name}
+        return {best.name, last.name, *at.versions}
 
     def resume(self) -> None:
         """Go on from the run folder's saved state; without one, from the beginning.
@@ -197,6 +207,8 @@ class Trainer:
         state = load_state(self._storage)
         if state is not None:
             self._restore(state)
+            self._durable = {self.progress.best_name, *self.progress.versions}
+            del self.progress.versions[: -self.config.keep]
         try:
             for name, sink in self._sinks.items():
                 sink.restore(self.progress.sinks.get(name, {}))
@@ -280,7 +292,7 @@ class Trainer:
         if is_best:
             at.best_score, at.best_time = at.score, self._sim_time()
             at.best_name = version_name(at.updates, at.steps)
-            self._keep_best()
+        self._keep_version()
         at.passed = at.passed + 1 if len(laps) == count else 0
         at.evaluated_at = at.updates
         self._emit(episodes)
@@ -294,6 +306,7 @@ class Trainer:
                     mean_progress=at.score,
                     best_lap=min(laps, default=None),
                     is_best=is_best,
+                    tracks=self._by_track(episodes),
                 )
             ]
         )
@@ -306,10 +319,21 @@ class Trainer:
         updates = np.full(len(cars), self.progress.updates)
         return RandomStarts().draw(self._evaluation.seed + _EVALUATION_STREAM, cars, updates)
 
-    def _keep_best(self) -> None:
+    def _by_track(self, episodes: Sequence[EpisodeRecord]) -> tuple[TrackEvaluation, ...]:
+        """The result of each track; as many episodes were driven on each, so no track outweighs another."""
+        tracks = self._evaluation.tracks
+        parts = [episodes[place :: len(tracks)] for place in range(len(tracks))]
+        return tuple(track_evaluation(track_label(track), part) for track, part in zip(tracks, parts, strict=True))
+
+    def _keep_version(self) -> None:
+        """Save the version just evaluated; delete those that are too old, unless the saved state still needs them."""
         at = self.progress
-        entry = CheckpointEntry(at.best_name, at.best_score, at.best_time)
-        save_version(self._storage, at.best_name, write_model(self.policy, *self._networks), entry, entry)
+        at.versions = [*at.versions, version_name(at.updates, at.steps)]
+        old, at.versions = at.versions[: -self.config.keep], at.versions[-self.config.keep :]
+        kept = self._save_version() | self._durable
+        for name in old:
+            if name not in kept:
+                drop_version(self._storage, name)
 
     def _emit(self, records: Sequence[EpisodeRecord | UpdateRecord | EvaluationRecord]) -> None:
         for record in records:
@@ -331,3 +355,15 @@ class Trainer:
         if at.train_seconds + at.evaluation_seconds >= config.duration:
             return "duration"
         return "stopped" if self.stopping else None
+
+
+def track_evaluation(track: str, episodes: Sequence[EpisodeRecord]) -> TrackEvaluation:
+    """Sum up what was driven on one track."""
+    laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
+    return TrackEvaluation(
+        track=track,
+        laps_completed=len(laps),
+        trials=len(episodes),
+        mean_progress=float(np.mean([episode.progress for episode in episodes])),
+        best_lap=min(laps, default=None),
+    )

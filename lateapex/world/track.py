@@ -164,7 +164,7 @@ def load_track(name_or_path: str | Path, cache: Path | None = None) -> Track:
         TrackError: no such name or file; the file cannot be read; it holds no track.
     """
     text, backwards = _split_direction(str(name_or_path))
-    path = Path(text) if isinstance(name_or_path, Path) or _is_path(text) else _route_of(text, cache)
+    path = Path(text) if isinstance(name_or_path, Path) or is_path(text) else _route_of(text, cache)
     if path is not None:
         track = _load_file(_without_tilde(path))
     elif text.startswith(_GENERATED):
@@ -172,6 +172,11 @@ def load_track(name_or_path: str | Path, cache: Path | None = None) -> Track:
     else:
         track = _load_shipped(text)
     return track.reverse() if backwards else track
+
+
+def is_path(text: str) -> bool:
+    """Whether `load_track` takes a text for the path of a file, not for a name."""
+    return "/" in text or "\\" in text or text.startswith("~") or text.lower().endswith((".npy", ".toml"))
 
 
 def track_from_route(route: NDArray[Any], name: str) -> Track:
@@ -251,7 +256,7 @@ def _split_direction(text: str) -> tuple[str, bool]:
     backwards = text.endswith(_REVERSED)
     text = text.removesuffix(_REVERSED)
     track, at, word = text.rpartition("@")
-    if at and not _is_path(word) and "/" not in track and "\\" not in track:
+    if at and not is_path(word) and "/" not in track and "\\" not in track:
         only = "only one" if backwards else "only"
         raise TrackError(
             f"{text} ends in '@{word}'; {only} {_REVERSED!r} can stand there: write {track or 'kidney'}{_REVERSED}"
@@ -319,10 +324,6 @@ def _design(data: bytes, source: str) -> Track:
             f"{source} is not text: byte {error.start} is no UTF-8; a track design is TOML: save it as UTF-8"
         ) from None
     return design_track(text, source)
-
-
-def _is_path(text: str) -> bool:
-    return "/" in text or "\\" in text or text.startswith("~") or text.lower().endswith((".npy", ".toml"))
 
 
 def _without_tilde(path: Path) -> Path:

@@ -156,7 +156,7 @@ def test_pruning_says_what_went_and_what_stays(place):
 
 
 def test_sizes_and_ages_are_told_in_units_that_fit():
-    assert [command._bytes(size) for size in (0, 999, 1000, 17_804_458, 2_500_000_000, 3_000_000_000_000)] == [
+    assert [command.bytes_text(size) for size in (0, 999, 1000, 17_804_458, 2_500_000_000, 3_000_000_000_000)] == [
         "0 B",
         "999 B",
         "1 kB",

@@ -9,6 +9,7 @@ import pytest
 
 from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.jobs import train as job
+from lateapex.jobs.train_inputs import read_inputs
 from lateapex.models.networks import NETWORKS
 
 FOLDER = resources.files("lateapex") / "data" / "presets"
@@ -39,7 +40,7 @@ def test_every_preset_is_what_training_with_its_network_uses(name):
 @pytest.mark.parametrize("name", NETWORKS.names())
 def test_every_network_trains_with_settings_that_the_original_can_write_down(name):
     config = job.train_config({"network": name})
-    inputs = job._inputs(config)
+    inputs = read_inputs(config)
     used = read_hyperparameters(inputs.hyperparameters, "used")
     assert (used.lr, used.batch_size, used.num_epochs) == (
         config.ppo.learning_rate,

@@ -46,8 +46,8 @@ def test_a_resolved_dump_of_the_original_is_written_byte_for_byte(shared_data):
 def test_a_file_for_sac_is_refused_with_what_to_change(shared_data):
     text = (shared_data / "hyperparameters" / "on_the_spot_sac.json").read_text()
     assert refusal(text) == (
-        'h.json: exploration_type is "additive_noise", which goes with SAC; this version trains with "categorical" '
-        'alone: write "exploration_type": "categorical"'
+        'h.json: exploration_type is "additive_noise", which goes with SAC; clipped PPO is trained: '
+        'write "exploration_type": "categorical"'
     )
 
 
@@ -92,8 +92,10 @@ def test_a_batch_need_not_be_a_power_of_two_of_the_consoles_form(value):
         ("e_greedy_value", False, "a number from 0 and up to 1 (0.05 is usual)"),
         ("loss_type", "mse", '"huber" or "mean squared error"'),
         ("loss_type", 2, '"huber" or "mean squared error"'),
-        ("exploration_type", "curious", '"categorical"'),
-        ("exploration_type", [], '"categorical"'),
+        ("exploration_type", "curious", '"categorical" or "e-greedy"'),
+        ("exploration_type", [], '"categorical" or "e-greedy"'),
+        ("job_duration_in_seconds", 0, "a number above 0"),
+        ("job_duration_in_seconds", "soon", "a number above 0"),
     ],
 )
 def test_a_value_out_of_range_is_named_with_its_key_and_range(key, value, expected):
@@ -101,11 +103,18 @@ def test_a_value_out_of_range_is_named_with_its_key_and_range(key, value, expect
     assert message == f"h.json: {key} is {json.dumps(value)}; expected {expected}"
 
 
-def test_e_greedy_is_refused_with_what_to_change():
-    assert refusal('{"exploration_type": "e-greedy"}') == (
-        'h.json: exploration_type is "e-greedy"; this version trains with "categorical" alone: '
-        'write "exploration_type": "categorical"'
-    )
+def test_what_will_not_happen_as_written_is_said_and_nothing_else():
+    assert read(exploration_type="e-greedy", stack_size=1, term_cond_avg_score=350.0).warnings == ()
+    (frames,) = read(stack_size="4").warnings
+    assert frames == "stack_size 4 has no effect, as in the original: the network sees one frame"
+    (temperature,) = read(sac_alpha=0.2).warnings
+    assert temperature.startswith("sac_alpha has no effect: it belongs to SAC")
+
+
+def test_a_duration_may_be_a_text_and_is_no_part_of_the_originals_dump():
+    values = read(job_duration_in_seconds="3600")
+    assert values.job_duration_in_seconds == 3600.0
+    assert "job_duration_in_seconds" not in json.loads(write_hyperparameters(values))
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_known_one():

@@ -61,7 +61,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, number: int, after: bool) -> None
         monkeypatch.setattr(DiskStorage, name, deadly(name))
 
 
-def operations(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
+def operations(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, Any] | None = None) -> int:
     """How many operations of its storage a small run takes after it was made."""
     killed_at(monkeypatch, 10_000, False)
     counted = []
@@ -70,7 +70,7 @@ def operations(monkeypatch: pytest.MonkeyPatch, folder: Path) -> int:
         monkeypatch.setattr(
             DiskStorage, name, lambda self, *words, do=operation: (counted.append(words[0]), do(self, *words))
         )
-    small_run(folder, **CLOCK_FREE)
+    small_run(folder, **(settings or CLOCK_FREE))
     return len(counted)
 
 
@@ -99,6 +99,30 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_files(tmp_path, monkey
             with pytest.raises(Killed):
                 job.resume(str(run))
     assert gone_on(run) == whole
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"track": "oval,kidney@reversed", "exploration": {"exploration_type": "e-greedy", "epsilon_steps": 100}},
+        {"pretrained": "parent"},
+    ],
+    ids=["several tracks, e-greedy", "from a trained model"],
+)
+def test_a_run_of_another_kind_killed_at_any_moment_goes_on_to_the_same_files(tmp_path, monkeypatch, settings):
+    monkeypatch.chdir(tmp_path)
+    small_run("parent", trainer={"steps": 32})
+    given = {**settings, "trainer": {"evaluation_interval": 1, "keep": 2}}
+    whole = timeless(files_of(small_run(tmp_path / "whole", **given)))
+    with monkeypatch.context() as counting:
+        count = operations(counting, tmp_path / "counted", given)
+    for number in range(8, count, 17):
+        run = tmp_path / str(number)
+        with monkeypatch.context() as patched:
+            killed_at(patched, number, after=number % 2 == 0)
+            with pytest.raises(Killed):
+                small_run(run, **given)
+        assert gone_on(run) == whole, number
 
 
 def test_a_run_killed_while_it_is_made_leaves_no_run_that_could_be_taken_for_one(tmp_path, monkeypatch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 from small_runs import files_of, small_run
 
@@ -10,16 +13,16 @@ from lateapex.errors import RunError, StorageError
 from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.formats.model_metadata import default_metadata, read_metadata
 from lateapex.jobs.init import init
-from lateapex.jobs.train import train_config
+from lateapex.jobs.train import train, train_config
 from lateapex.storage import DiskStorage
 
-NAMES = ("reward_function.py", "model_metadata.json", "hyperparameters.json")
+NAMES = ("reward_function.py", "model_metadata.json", "hyperparameters.json", "train.toml")
 
 
 def test_our_own_readers_take_the_files(tmp_path):
     paths = init(tmp_path / "new" / "car")
     assert [path.name for path in paths] == list(NAMES)
-    reward, metadata, hyperparameters = paths
+    reward, metadata, hyperparameters, _ = paths
     assert load_reward(reward).text == load_reward("quick_laps").text
     assert read_metadata(metadata.read_text(), "metadata") == default_metadata()
     used = read_hyperparameters(hyperparameters.read_text(), "hyperparameters")
@@ -28,8 +31,34 @@ def test_our_own_readers_take_the_files(tmp_path):
     assert (used.batch_size, used.num_epochs) == (config.ppo.batch_size, config.ppo.epochs)
 
 
+def test_the_settings_file_trains_with_the_files_beside_it_wherever_one_stands(tmp_path, monkeypatch):
+    *files, _ = init(tmp_path / "my car")
+    monkeypatch.chdir(tmp_path)
+    config = train_config({"cars": 2, "trainer": {"steps": 64}}, "test", "my car/train.toml")
+    assert [config.reward, config.model_metadata, config.hyperparameters] == [f"my car/{path.name}" for path in files]
+    assert (config.network, config.trainer.until_laps, config.trainer.rollout_episodes) == ("lean", True, 20)
+    assert train(config).steps == 64
+
+
+def test_every_line_of_the_settings_file_that_shows_a_default_shows_the_default(tmp_path):
+    *_, settings = init(tmp_path)
+    shown = re.sub(r"^# (?=\w+ = )", "", settings.read_text(), flags=re.MULTILINE)
+    values = tomllib.loads(shown)
+    racers = {"reward", "model_metadata", "hyperparameters", "pretrained", "out"}
+    bounds = {"steps", "updates", "until_laps"}
+    usual = train_config({"model_metadata": None}).model_dump()
+    for key, value in values.items():
+        if isinstance(value, dict):
+            assert {k: v for k, v in value.items() if k not in bounds} == {
+                k: usual[key][k] for k in value if k not in bounds
+            }
+        elif key not in racers:
+            assert usual[key] == value, key
+    assert racers | usual.keys() - values.keys() == racers | {"critic"}
+
+
 def test_training_runs_with_the_files_and_keeps_copies(tmp_path):
-    reward, metadata, hyperparameters = init(tmp_path / "car")
+    reward, metadata, hyperparameters, _ = init(tmp_path / "car")
     trainer = {"rollout_steps": 400, "rollout_episodes": 2, "steps": 100}
     given = {"reward": str(reward), "model_metadata": str(metadata), "hyperparameters": str(hyperparameters)}
     run = small_run(tmp_path / "run", **given, trainer=trainer)

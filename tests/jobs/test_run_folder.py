@@ -23,20 +23,21 @@ from lateapex.jobs.run_folder import (
     METADATA,
     REWARD,
     SETTINGS,
-    TRACK,
     Inputs,
     create_run,
     drop_run,
     drop_unfinished,
     open_run,
     read_settings,
-    read_track,
+    read_tracks,
     run_hyperparameters,
     run_metadata,
     run_reward,
 )
+from lateapex.jobs.run_tracks import TRACK
 from lateapex.jobs.train import TrainConfig, train_config
 from lateapex.storage import DiskStorage
+from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.trainer import TrainerConfig
 from lateapex.world.track import load_track, track_names
@@ -46,7 +47,13 @@ FILES = {REWARD, METADATA, HYPERPARAMETERS, TRACK, SETTINGS}
 
 def inputs(track="kidney", reward="quick_laps"):
     hyperparameters = write_hyperparameters(Hyperparameters())
-    return Inputs(load_track(track), load_reward(reward).text, default_metadata(), hyperparameters)
+    tracks = [load_track(name) for name in ([track] if isinstance(track, (str, Path)) else track)]
+    return Inputs(tracks, load_reward(reward).text, default_metadata(), hyperparameters)
+
+
+def read_track(storage):
+    (track,) = read_tracks(storage)
+    return track
 
 
 def made(folder, config=None, **changes):
@@ -101,7 +108,19 @@ trainers = st.builds(
     rollout_episodes=st.none() | whole,
     save_seconds=st.floats(1e-9, 1e6),
 )
-ppos = st.builds(PPOConfig, learning_rate=numbers, discount=numbers, clip=numbers, max_gradient_norm=numbers)
+ppos = st.builds(
+    PPOConfig,
+    learning_rate=numbers,
+    discount=numbers,
+    clip=numbers,
+    max_gradient_norm=numbers | st.none() | st.just(float("inf")),
+)
+explorations = st.builds(
+    ExplorationConfig,
+    exploration_type=st.sampled_from(["categorical", "e-greedy"]),
+    e_greedy_value=st.floats(0.0, 1.0),
+    epsilon_steps=whole,
+)
 configs = st.builds(
     TrainConfig,
     track=st.text(max_size=20),
@@ -112,13 +131,14 @@ configs = st.builds(
     precision=st.sampled_from(["auto", "float32", "bfloat16"]),
     trainer=trainers,
     ppo=ppos,
+    exploration=explorations,
 )
 
 
 @given(configs)
 @settings(max_examples=50, deadline=None)
 def test_any_settings_come_back_from_run_toml_as_they_were(config):
-    text = run_folder._settings(config, load_track("oval"))
+    text = run_folder._settings(config, [load_track("oval")])
     values = {key: value for key, value in tomllib.loads(text).items() if key in TrainConfig.model_fields}
     assert parse(TrainConfig, values) == config
 

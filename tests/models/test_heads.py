@@ -36,6 +36,15 @@ def test_a_draw_chooses_the_action_in_whose_share_it_falls() -> None:
     assert chosen.dtype == torch.int64
 
 
+def test_epsilon_greedy_takes_the_best_action_unless_the_first_draw_falls_below_epsilon_then_the_seconds() -> None:
+    # The second draws, 0.0, 0.34, 0.99, fall into the first, second and third of three equal shares.
+    parameters = log(0.2, 0.3, 0.5).expand(6, 3)
+    uniform = torch.tensor([[first, second] for first in (0.24, 0.25) for second in (0.0, 0.34, 0.99)]).double()
+    chosen = CategoricalHead.epsilon_greedy(parameters, uniform, 0.25)
+    assert chosen.tolist() == [0, 1, 2, 2, 2, 2]
+    assert chosen.dtype == torch.int64
+
+
 @pytest.mark.parametrize(("chances", "action"), [((0.0, 1.0, 0.0), 1), ((1.0, 0.0, 0.0), 0), ((0.0, 0.0, 1.0), 2)])
 def test_an_action_without_probability_is_never_chosen(chances: tuple[float, ...], action: int) -> None:
     chosen = CategoricalHead.sample(log(*chances).expand(3, 3), draws(0.0, 0.5, 1 - 2**-32))

@@ -10,7 +10,7 @@ import pytest
 from made_records import episode, evaluation, update
 from rich.console import Console
 
-from lateapex.records import SINKS
+from lateapex.records import SINKS, TrackEvaluation
 from lateapex.sinks.console import ConsoleSink
 
 HEADER = "reinvent_base 17.71 m · 64 cars · 10 actions · front camera 160x120 · seed 7"
@@ -73,6 +73,23 @@ def test_piped_output_is_the_header_the_titles_and_a_line_for_each_update(piped,
         "     10     164k          3%             41%          -       21k",
         "     20     328k         37%             78%    11.42 s       21k",
         "  evaluation: 20 of 20 laps, best 18.42 s  * best so far",
+    ]
+
+
+def test_of_several_tracks_each_has_a_line_below_the_evaluation_and_of_one_none(piped, clock):
+    parts = (
+        TrackEvaluation(track="oval", laps_completed=2, trials=2, mean_progress=100.0, best_lap=11.5),
+        TrackEvaluation(track="kidney@reversed", laps_completed=0, trials=2, mean_progress=41.6, best_lap=None),
+    )
+    sink = ConsoleSink(piped, HEADER, clock)
+    sink.write(evaluation(20, laps_completed=2, trials=4, best_lap=11.5, is_best=False, tracks=parts))
+    sink.write(evaluation(30, laps_completed=2, trials=2, best_lap=11.5, is_best=False, tracks=parts[:1]))
+    sink.close()
+    assert lines(piped)[2:] == [
+        "  evaluation: 2 of 4 laps, best 11.50 s",
+        "    oval             2 of 2 laps, mean progress 100%, best 11.50 s",
+        "    kidney@reversed  0 of 2 laps, mean progress 42%",
+        "  evaluation: 2 of 2 laps, best 11.50 s",
     ]
 
 

@@ -15,7 +15,7 @@ from made_records import episode, evaluation, update
 from lateapex.errors import RunError, StorageError
 from lateapex.formats.metrics import read_metrics
 from lateapex.formats.simtrace import read_simtrace
-from lateapex.records import SINKS, Frame
+from lateapex.records import SINKS, Frame, TrackEvaluation
 from lateapex.sinks.files import RunFolderSink
 from lateapex.storage import DiskStorage, MemoryStorage
 
@@ -138,6 +138,18 @@ def test_numbers_of_numpy_are_written_as_numbers():
     made = update(np.int64(1), losses=losses, best_lap=np.float32(11.5))
     content = json.loads(run_folder([made])["logs/training.jsonl"])
     assert (content["losses"], content["iteration"], content["best_lap"]) == ({"policy_loss": 0.5, "kl": None}, 1, 11.5)
+
+
+def test_an_evaluation_tells_of_each_track_in_json():
+    parts = (
+        TrackEvaluation(track="oval", laps_completed=1, trials=2, mean_progress=75.5, best_lap=11.5),
+        TrackEvaluation(track="kidney@reversed", laps_completed=0, trials=2, mean_progress=math.nan, best_lap=None),
+    )
+    content = json.loads(run_folder([evaluation(tracks=parts)])["logs/training.jsonl"])
+    assert content["tracks"] == [
+        {"track": "oval", "laps_completed": 1, "trials": 2, "mean_progress": 75.5, "best_lap": 11.5},
+        {"track": "kidney@reversed", "laps_completed": 0, "trials": 2, "mean_progress": None, "best_lap": None},
+    ]
 
 
 def test_pictures_are_passed_over():

@@ -21,6 +21,7 @@ from lateapex.training import trainer as module
 from lateapex.training.checkpoint import NAMES, STATE, load_version
 from lateapex.training.collect import Rollout
 from lateapex.training.trainer import Trainer, TrainerConfig
+from lateapex.world.track import load_track
 
 CARS = 4
 LAP, OFF = "lap_complete", "off_track"
@@ -119,7 +120,11 @@ class Run:
             policy=self.policy,
             collector=self.collector,
             evaluation=SimpleNamespace(
-                lengths=np.array([10.0, 20.0]), simulator=SimpleNamespace(count=2), seed=7, drive=self.drive
+                lengths=np.array([10.0, 20.0]),
+                simulator=SimpleNamespace(count=2),
+                tracks=[load_track("oval")],
+                seed=7,
+                drive=self.drive,
             ),
             algorithm=MadeAlgorithm(self.policy, losses),
             storage=self.storage,
@@ -371,11 +376,63 @@ def test_the_state_is_saved_as_often_as_asked_and_at_the_end(run):
     assert len(saves(made)) == 3  # after 3, 6 and 7 updates of a second each
 
 
-def test_only_the_best_and_the_last_model_stay(run):
-    made = run(updates=9, evaluation_interval=1, save_seconds=0.5, evaluations=lambda n: (n, n) if n < 6 else (0, 0))
+def models(made):
+    return sorted(name for name in made.storage.files if name.endswith(".pt") and name != STATE)
+
+
+@pytest.mark.parametrize(("keep", "updates"), [(1, [2, 9]), (2, [2, 8, 9]), (4, [2, 6, 7, 8, 9]), (8, range(2, 10))])
+@pytest.mark.parametrize("save_seconds", [0.5, 2.5, 1e9])
+def test_the_newest_evaluated_models_and_the_best_stay_however_often_it_saves(run, keep, updates, save_seconds):
+    made = run(
+        updates=9,
+        evaluation_interval=1,
+        save_seconds=save_seconds,
+        keep=keep,
+        evaluations=lambda n: (n, n) if n < 3 else (0, 0),
+    )
     made.go()
-    models = [name for name in made.storage.files if name.endswith(".pt") and name != STATE]
-    assert models == ["model/5_Step-100.pt", "model/9_Step-180.pt"]
+    assert models(made) == [f"model/{n}_Step-{20 * n}.pt" for n in updates]
+
+
+def test_models_that_were_only_saved_on_the_way_do_not_stay(run):
+    made = run(updates=7, evaluation_interval=3, save_seconds=0.5)
+    made.go()
+    assert models(made) == ["model/3_Step-60.pt", "model/6_Step-120.pt", "model/7_Step-140.pt"]
+
+
+def test_a_run_that_goes_on_with_fewer_to_keep_keeps_fewer(run):
+    made = run(updates=5, evaluation_interval=1)
+    made.go()
+    assert len(models(made)) == 4
+    again = run(updates=6, evaluation_interval=1, keep=2, storage=made.storage)
+    again.trainer.resume()
+    again.go()
+    assert models(again) == ["model/5_Step-100.pt", "model/6_Step-120.pt"]
+
+
+def test_between_two_saves_there_are_never_many_more_models_than_are_kept(run):
+    most = 0
+
+    class Watched(MemoryStorage):
+        def write(self, name, data):
+            nonlocal most
+            super().write(name, data)
+            most = max(most, sum("_Step-" in name for name in self.files))
+
+    run(updates=30, evaluation_interval=1, save_seconds=1e9, keep=2, storage=Watched()).go()
+    assert most <= 4  # two, the best, and the one just written
+
+
+def test_an_evaluation_tells_of_each_track_and_every_track_weighs_the_same(run):
+    made = run(updates=1, evaluations=lambda update: (LAP, 40.0, LAP, 60.0))
+    made.trainer._evaluation.tracks = [load_track("oval"), load_track("kidney").reverse()]
+    made.go()
+    (record,) = made.sink.of(EvaluationRecord)
+    oval, kidney = record.tracks
+    assert (oval.track, oval.laps_completed, oval.trials, oval.mean_progress) == ("oval", 2, 2, 100.0)
+    assert (kidney.track, kidney.laps_completed, kidney.trials) == ("kidney@reversed", 0, 2)
+    assert (kidney.mean_progress, kidney.best_lap) == (50.0, None)
+    assert (record.mean_progress, record.laps_completed, record.best_lap) == (75.0, 2, oval.best_lap)
 
 
 def test_whenever_the_disk_fills_the_best_and_the_last_model_and_the_state_are_whole_and_fit_together(run):

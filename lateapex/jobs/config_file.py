@@ -1,0 +1,105 @@
+"""Settings that lie in files: a racer's TOML file, or those of a run, whose own copies then stand for what it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from lateapex.config import read_toml
+from lateapex.env.reward import load_reward, reward_names
+from lateapex.errors import ConfigError, LateapexError, did_you_mean
+from lateapex.formats.model_metadata import default_metadata
+from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, open_run, read_settings, read_tracks
+from lateapex.storage import DiskStorage, Storage
+from lateapex.world.track_list import labels, names_file, split_tracks
+
+_PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
+_HISTORY: Final = ("pretrained", "pretrained_checkpoint")
+
+
+def read_config_file(path: str) -> dict[str, Any]:
+    """Read nested settings from a TOML file; its paths are relative to it.
+
+    run.toml of a run is such a file: its notes do not count, nor does the place of that run, and for reward, actions
+    and tracks from files the run's own copies are taken.
+
+    Raises:
+        ConfigError: there is no such file, or it is no TOML.
+    """
+    values = read_toml(_config_text(path), path)
+    folder = Path(path).parent
+    if not NOTES & values.keys():
+        return _beside(values, folder)
+    settings = _without(values, NOTES)
+    return _of_run(settings, DiskStorage(folder)) if (folder / REWARD).is_file() else _without(settings, {"out"})
+
+
+def settings_of_run(url: str) -> dict[str, Any]:
+    """The settings of a run as those of another one that starts from it.
+
+    Raises:
+        RunError, ConfigError: no run is there, or it is damaged.
+    """
+    storage = open_run(url)
+    return _without(_of_run(read_settings(storage), storage), _HISTORY)
+
+
+def read_text(path: str, kind: type[LateapexError]) -> str:
+    """Read a file that a racer named.
+
+    Raises:
+        kind: it is not there, or no text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise kind(f"no file is at {path}; lateapex init DIR writes one to start from") from None
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a zero byte in the path
+        raise kind(f"cannot read {path}: {error}; a text file in UTF-8 is needed") from None
+
+
+def _config_text(path: str) -> str:
+    file = Path(path)
+    if not file.exists() and file.parent.is_dir():
+        near = did_you_mean(file.name, [other.name for other in file.parent.glob("*.toml")])
+        if near:
+            raise ConfigError(f"no file is at {path}{near}")
+    return read_text(path, ConfigError)
+
+
+def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The same settings with the paths as seen from here."""
+    moved = dict(values)
+    for key in _PATHS:
+        if isinstance(path := moved.get(key), str):
+            moved[key] = str(folder / path)
+    if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
+        moved["reward"] = str(folder / reward)
+    tracks = moved.get("track")
+    if isinstance(tracks, str):
+        moved["track"] = ",".join(_track_beside(item, folder) for item in split_tracks(tracks, folder))
+    elif isinstance(tracks, list):
+        moved["track"] = [_track_beside(item, folder) if isinstance(item, str) else item for item in tracks]
+    return moved
+
+
+def _track_beside(item: str, folder: Path) -> str:
+    return str(folder / item) if names_file(item) and not item.startswith("~") else item
+
+
+def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:
+    """Settings of a run, with its own copies in place of files that may have changed since."""
+    own = _without(settings, {"out", "hyperparameters"})  # hyperparameters.json is part of the other settings already
+    reward = str(settings.get("reward"))
+    if reward not in reward_names() or load_reward(reward).text.encode() != run.read(REWARD):
+        own["reward"] = f"{run.url}/{REWARD}"
+    if "model_metadata" in settings or run.read(METADATA) != default_metadata().text.encode():
+        own["model_metadata"] = f"{run.url}/{METADATA}"
+    if settings.get("track") != labels(read_tracks(run)):  # not names alone
+        own["track"] = run.url
+    return own
+
+
+def _without(values: Mapping[str, Any], names: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key not in names}

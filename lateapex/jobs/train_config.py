@@ -1,0 +1,211 @@
+"""Settings of a training run, put together from what a racer gives: a run to start from, a file, flags.
+
+Each of these outweighs the one before, and hyperparameters.json belongs to the one that names it: what stands beside
+its name outweighs it. What none of them says is the network's preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from importlib import resources
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from lateapex.config import Config, parse, read_toml
+from lateapex.env.rules import Quirks
+from lateapex.env.starts import StartConfig
+from lateapex.errors import ConfigError, HyperparameterError, MetadataError
+from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
+from lateapex.formats.json_text import parse_object
+from lateapex.formats.model_metadata import read_metadata
+from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
+from lateapex.models.networks import NETWORKS
+from lateapex.training.exploration import ExplorationConfig
+from lateapex.training.ppo import PPOConfig
+from lateapex.training.trainer import TrainerConfig
+
+_OUR_NAMES: Final = {"DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "shallow"}
+_DURATION: Final = "job_duration_in_seconds"  # the original's word for trainer.duration
+
+
+def _joined(value: Any) -> Any:
+    """TOML has lists: those of tracks are taken too."""
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    return value
+
+
+class TrainConfig(Config):
+    """All settings of a training run."""
+
+    track: Annotated[str, BeforeValidator(_joined)] = "kidney"
+    """Name of a track, path of a route file, or run folder (the tracks of that run); several with commas between."""
+    reward: str = "quick_laps"
+    """Name of a reward, or path of a racer's file."""
+    sandbox: bool = False
+    """Run the reward in a process of its own, behind walls: for files of strangers."""
+    call_at_step_1: bool = False
+    """Call the reward at the start of an episode too, where steps is 1, as the simulator did in 2020; not paid."""
+    model_metadata: str | None = None
+    """Path of model_metadata.json; 5 steering angles at 2 speeds if not given."""
+    hyperparameters: str | None = None
+    """Path of hyperparameters.json; settings that learn fast if not given."""
+    pretrained: str | None = None
+    """Run folder whose trained weights this run begins with; random weights if not given."""
+    pretrained_checkpoint: Literal["best", "last"] = "best"
+    """Which of its models."""
+    network: str = "lean"
+    """Network of the policy, the one that goes onto the car; that of model_metadata.json where the file names one."""
+    critic: str = "lean"
+    """Network of the value function; it is only needed while training."""
+    colour: bool = False
+    """Whether the network sees red, green and blue; the original's sees grey."""
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    """Of weights, starts, actions and the order of samples."""
+    out: str | None = None
+    """The run folder; a free name under runs/ if not given."""
+    cars: int = Field(default=32, ge=1)
+    """Cars that drive at once; on several tracks they are dealt out in turn."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of training; evaluation is in float32. auto: bfloat16 where the processor has it and the network is heavy."""
+    threads: int = Field(default=0, ge=0)
+    """Threads that draw pictures; 0: one for each core. Results do not depend on it."""
+    torch_threads: int = Field(default=0, ge=0)
+    """Threads that compute networks; 0: one for each core. Results depend on it."""
+    quirks: Quirks = "original"
+    """original: rewards and rules are odd where AWS's simulator is; fixed: they are not (docs/quirks.md)."""
+    starts: StartConfig = StartConfig()
+    exploration: ExplorationConfig = ExplorationConfig()
+    trainer: TrainerConfig = TrainerConfig()
+    ppo: PPOConfig = PPOConfig()
+
+
+def preset(network: str) -> dict[str, Any]:
+    """Settings that suit a network, as nested tables of TrainConfig; those of small networks for any that has none."""
+    folder = resources.files("lateapex") / "data" / "presets"
+    file = folder / f"{_OUR_NAMES.get(network, network)}.toml"
+    chosen = file if file.is_file() else folder / "lean.toml"
+    return read_toml(chosen.read_text(encoding="utf-8"), chosen.name)
+
+
+def train_config(values: Mapping[str, Any], source: str = "settings", file: str | None = None) -> TrainConfig:
+    """Build a complete config.
+
+    Args:
+        values: nested settings by the names of TrainConfig; None counts as not given.
+        source: where they come from, for messages.
+        file: path of a TOML file of the same names, over which `values` win; its paths are relative to it. run.toml of
+            a run is one too, and stands for that run's own copies of its files.
+
+    Raises:
+        ConfigError, HyperparameterError, MetadataError: a name or value is wrong, or a file cannot be read.
+        RunError: the run to start from is none.
+    """
+    given = _checked(without_none(values), source)
+    filed = _checked(read_config_file(file), file) if file is not None else {}
+    pretrained = merge(filed, given).get("pretrained")
+    inherited = settings_of_run(str(pretrained)) if pretrained is not None else {}
+    layers = [inherited, filed, given]
+    network = _network(reduce(merge, layers, {}))
+    return parse(TrainConfig, {**_merged([preset(network), *layers]), "network": network}, source)
+
+
+def named_network(text: str, source: str) -> str | None:
+    """Return the network that a model_metadata.json names, or None where it leaves that to the default."""
+    name = parse_object(text, source, MetadataError).get("neural_network")
+    return None if name is None else str(name)
+
+
+def our_network(name: str) -> str:
+    """The shorter name of a network that has one."""
+    return _OUR_NAMES.get(name, name)
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings without those that are None."""
+    return {
+        key: without_none(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings, where `over` wins."""
+    merged = dict(base)
+    for key, value in over.items():
+        inner = merged.get(key)
+        merged[key] = merge(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """All layers in one, each with the hyperparameters.json that it names below it."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        if (file := layer.get("hyperparameters")) is not None:
+            chosen = read_hyperparameters(read_text(file, HyperparameterError), file)
+            merged = merge(merged, _from_hyperparameters(chosen))
+            parse(TrainConfig, merged, file)
+        merged = merge(merged, layer)
+    return merged
+
+
+def _network(values: Mapping[str, Any]) -> str:
+    """The network that is asked for, else the one that the racer's metadata name, if we have it."""
+    name, metadata = values.get("network"), values.get("model_metadata")
+    if name is None and metadata is not None:
+        text = read_text(metadata, MetadataError)
+        read_metadata(text, metadata)
+        named = named_network(text, metadata)
+        name = our_network(named) if named in NETWORKS.names() else None
+    name = name or TrainConfig.model_fields["network"].default
+    NETWORKS.get(name)
+    return str(name)
+
+
+def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Settings of one source, each of them known and right by itself."""
+    values = _with_duration(values, source)
+    return {**values, **parse(TrainConfig, values, source).model_dump(include={"track"} & values.keys())}
+
+
+def _with_duration(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Take the original's word for a run's budget, beside the tables or in the trainer's."""
+    trainer = values.get("trainer", {})
+    if not isinstance(trainer, Mapping):
+        return values
+    found = [table[_DURATION] for table in (values, trainer) if _DURATION in table]
+    if not found:
+        return values
+    if len(found) > 1 or "duration" in trainer:
+        raise ConfigError(f"{source}: {_DURATION} and trainer.duration are one setting; give it once")
+    rest = {key: value for key, value in values.items() if key != _DURATION}
+    others = {key: value for key, value in trainer.items() if key != _DURATION}
+    return {**rest, "trainer": {**others, "duration": found[0]}}
+
+
+def _from_hyperparameters(file: Hyperparameters) -> dict[str, Any]:
+    """The original's settings in ours."""
+    bounds = {
+        **({"updates": file.term_cond_max_episodes} if "term_cond_max_episodes" in file.model_fields_set else {}),
+        **({"duration": file.job_duration_in_seconds} if file.job_duration_in_seconds is not None else {}),
+    }
+    return {
+        "ppo": {
+            "batch_size": file.batch_size,
+            "epochs": file.num_epochs,
+            "learning_rate": file.lr,
+            "entropy_weight": file.beta_entropy,
+            "discount": file.discount_factor,
+            "value_loss": file.loss_type,
+        },
+        "trainer": {"rollout_episodes": file.num_episodes_between_training, "rollout_steps": 10_000, **bounds},
+        "exploration": {
+            "exploration_type": file.exploration_type,
+            "e_greedy_value": file.e_greedy_value,
+            "epsilon_steps": file.epsilon_steps,
+        },
+    }

@@ -1,0 +1,100 @@
+"""Everything that the settings of a training run name, read and checked before anything is written."""
+
+from __future__ import annotations
+
+from lateapex.config import parse
+from lateapex.env.reward import read_reward
+from lateapex.errors import ConfigError, HyperparameterError, MetadataError
+from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
+from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
+from lateapex.jobs.config_file import read_text
+from lateapex.jobs.named_tracks import load_tracks
+from lateapex.jobs.run_folder import Inputs, Origin, open_run, read_settings, run_metadata
+from lateapex.jobs.train_config import TrainConfig, named_network, our_network
+from lateapex.models.networks import NETWORKS
+from lateapex.training.checkpoint import load_version
+
+
+def read_inputs(config: TrainConfig) -> Inputs:
+    """Read and check everything that the settings name.
+
+    Raises:
+        LateapexError: something is missing or wrong, or does not fit the rest.
+    """
+    tracks = load_tracks(config.track)
+    if config.cars < len(tracks):
+        raise ConfigError(f"{config.cars} cars cannot drive on {len(tracks)} tracks; give --cars {len(tracks)} or more")
+    reward, _ = read_reward(config.reward)
+    metadata = default_metadata()
+    if config.model_metadata is not None:
+        metadata = read_metadata(read_text(config.model_metadata, MetadataError), config.model_metadata)
+    for name in (config.network, config.critic):
+        NETWORKS.get(name)
+    given = Hyperparameters()
+    if config.hyperparameters is not None:
+        given = read_hyperparameters(read_text(config.hyperparameters, HyperparameterError), config.hyperparameters)
+    return Inputs(
+        tracks,
+        reward,
+        metadata,
+        write_hyperparameters(_hyperparameters(config, given)),
+        _origin(config, metadata),
+        (*metadata.warnings, *given.warnings, *_network_notes(config, metadata)),
+    )
+
+
+def _hyperparameters(config: TrainConfig, given: Hyperparameters) -> Hyperparameters:
+    """The settings in the original's words; of the file that was given, what is no setting of ours."""
+    ppo, trainer = config.ppo, config.trainer
+    values = {
+        "batch_size": ppo.batch_size,
+        "num_epochs": ppo.epochs,
+        "lr": ppo.learning_rate,
+        "beta_entropy": ppo.entropy_weight,
+        "discount_factor": ppo.discount,
+        "loss_type": ppo.value_loss,
+        "stack_size": given.stack_size,
+        "term_cond_avg_score": given.term_cond_avg_score,
+        **config.exploration.model_dump(),
+        **({"num_episodes_between_training": trainer.rollout_episodes} if trainer.rollout_episodes else {}),
+        **({"term_cond_max_episodes": trainer.updates} if trainer.updates else {}),
+    }
+    return parse(Hyperparameters, values)
+
+
+def _origin(config: TrainConfig, metadata: ModelMetadata) -> Origin | None:
+    """The trained model to begin with; it has to be one of the same networks and actions."""
+    if config.pretrained is None:
+        return None
+    storage = open_run(config.pretrained)
+    settings, theirs = read_settings(storage), run_metadata(storage)
+    for key in ("network", "critic"):
+        found = str(settings.get(key))
+        if NETWORKS.get(found) is not NETWORKS.get(getattr(config, key)):
+            raise ConfigError(
+                f"{config.pretrained} was trained with {key} {found}, not {getattr(config, key)}, and its weights fit "
+                f"no other; leave {key} out, or start without --from"
+            )
+    if settings.get("colour", False) is not config.colour:
+        seen, wanted = ("colour", "grey") if settings.get("colour", False) else ("grey", "colour")
+        raise ConfigError(f"{config.pretrained} sees {seen}, not {wanted}; leave colour out, or start without --from")
+    if theirs.action_space != metadata.action_space or theirs.sensors != metadata.sensors:
+        raise ConfigError(
+            f"{config.pretrained} was trained with other actions or sensors than "
+            f"{config.model_metadata or 'the default'} has; leave --model-metadata out, or start without --from"
+        )
+    name, _ = load_version(storage, config.pretrained_checkpoint)
+    return Origin(storage.url, name, storage.read(f"model/{name}"))
+
+
+def _network_notes(config: TrainConfig, metadata: ModelMetadata) -> tuple[str, ...]:
+    """Say which network is trained where the racer's metadata name one."""
+    file = config.model_metadata
+    named = named_network(metadata.text, file) if file is not None else None
+    if named is None:
+        return ()
+    if our_network(named) == our_network(config.network):
+        return (f"{file} names {named}, so the network {config.network} is trained; --network lean is far quicker",)
+    known = named in NETWORKS.names()
+    way = f"--network {our_network(named)} trains that one" if known else "which this version does not have"
+    return (f"the network {config.network} is trained, though {file} names {named}; {way}",)
