@@ -3,6 +3,7 @@
 PYTHON ?= python3
 TRACK ?= kidney
 BENCH_OUT ?= runs/bench
+DATA ?=
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -23,11 +24,11 @@ ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
 
-.PHONY: help setup train drive test lint bench
+.PHONY: help setup train drive test lint bench fidelity
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "setup takes PYTHON=python3.12 for another Python, and TORCH_INDEX=https://download.pytorch.org/whl/cpu for"
 	@echo "the small torch without CUDA; bench takes TRACK=reinvent_base.npy or another name or path, and BENCH_OUT=folder."
@@ -72,3 +73,7 @@ bench: $(STAMP) ## measure the simulator and the learning; waits for a quiet mac
 	@mkdir -p $(BENCH_OUT)
 	@$(BIN)/python benchmarks/sim.py --json $(BENCH_OUT)/sim.json
 	@$(BIN)/python benchmarks/learn.py --track $(TRACK) --json $(BENCH_OUT)/learn.json
+
+fidelity: $(STAMP) ## measure how close the simulator is to logs of the original in DATA=folder; writes docs/fidelity.md
+	@test -n "$(DATA)" || { echo "say where the logs are: make fidelity DATA=/path/to/data" >&2; exit 2; }
+	@$(BIN)/lateapex fidelity --report '$(DATA)' --out docs/fidelity.md

@@ -23,11 +23,13 @@ from rich.table import Table
 
 from lateapex.commands.check import check
 from lateapex.commands.doctor import doctor
+from lateapex.commands.fidelity import fidelity
 from lateapex.commands.film import film as film_command
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.runs import bytes_text
 from lateapex.commands.tracks import app as tracks_app
+from lateapex.commands.vehicles import app as vehicles_app
 from lateapex.errors import ConfigError, LateapexError, RewardError
 
 if TYPE_CHECKING:  # heavy: torch and numba
@@ -49,10 +51,18 @@ app = typer.Typer(
 app.add_typer(tracks_app)
 app.add_typer(runs_app)
 app.add_typer(rewards_app)
+app.add_typer(vehicles_app)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex doctor")(doctor)
 app.command("film", epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film_command)
+app.command(epilog="Example: lateapex fidelity --traces steps.csv.gz --physics 5")(fidelity)
 
+VehicleName = Annotated[
+    str | None,
+    typer.Option(
+        help="Name (see lateapex vehicles list) or path of a vehicle; by the metadata's version if not given."
+    ),
+]
 Sandbox = Annotated[
     bool | None,
     typer.Option("--sandbox", help="Run the reward, a stranger's file, in a process of its own, behind walls (Linux)."),
@@ -80,6 +90,7 @@ def train(
     reward: Annotated[str | None, typer.Option(help="Name of a reward, or path of your reward_function.py.")] = None,
     model_metadata: Annotated[str | None, typer.Option(help="Path of model_metadata.json: actions and sensor.")] = None,
     hyperparameters: Annotated[str | None, typer.Option(help="Path of hyperparameters.json.")] = None,
+    vehicle: VehicleName = None,
     network: Annotated[
         str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
     ] = None,
@@ -119,6 +130,7 @@ def train(
         "reward": reward,
         "model_metadata": model_metadata,
         "hyperparameters": hyperparameters,
+        "vehicle": vehicle,
         "network": network,
         "pretrained": pretrained,
         "pretrained_checkpoint": checkpoint,
@@ -153,6 +165,7 @@ def train(
 def evaluate(
     run: Annotated[str, typer.Argument(help="Run folder.")],
     track: Annotated[str | None, typer.Option(help="Other tracks than the run's: names or paths, as a,b.")] = None,
+    vehicle: Annotated[str | None, typer.Option(help="Another vehicle than the run's: name or path.")] = None,
     trials: Annotated[int, typer.Option(help="Laps of each track, from starts spread round it.", min=1)] = 5,
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
     film: Annotated[str, typer.Option(help="Trials to film: best, all or none.")] = "best",
@@ -166,7 +179,7 @@ def evaluate(
     from lateapex.jobs import evaluate as job
 
     values = {"run": run, "trials": trials, "checkpoint": checkpoint, "film": film, "view": view}
-    values |= {"track": track} if track else {}
+    values |= {name: value for name, value in (("track", track), ("vehicle", vehicle)) if value}
     config = parse(job.EvaluateConfig, {**values, "sandbox": sandbox}, "command line")
     with _clean_stdout(json_line):
         result = job.evaluate(config, tell=lambda line: _console(True).print(f"note: {line}", markup=False))
@@ -272,7 +285,8 @@ def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
         again = f" · from {config.pretrained}"
     return (
         f"{where} · {config.cars} cars · {len(task.actions)} actions · "
-        f"front camera {width}x{height} · {config.network} · seed {config.seed} · {storage.url}{again}"
+        f"front camera {width}x{height} · {config.vehicle} · {config.network} · seed {config.seed} · "
+        f"{storage.url}{again}"
     )
 
 

@@ -29,6 +29,7 @@ from lateapex.records import STATUSES, STEP_DTYPE
 from lateapex.sim.simulator import Simulator
 from lateapex.world.track import Track, load_track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+from lateapex.world.vehicles import load_vehicle, vehicle_of_version
 
 MAX_STEPS: Final = 100_000
 """Steps after which an episode is cut off, as in the original."""
@@ -44,6 +45,7 @@ class RacingTask:
         num_envs: N.
         reward: name or path of a reward file, or a loaded RewardFunction.
         metadata: the action list and the sensor.
+        vehicle: the cars, by name or path too; those that the version of the metadata asks for if not given.
         starts: where episodes start.
         seed: of all randomness in the task.
         threads: that draw; 0: one for each core.
@@ -62,7 +64,7 @@ class RacingTask:
         *,
         reward: str | RewardFunction = "quick_laps",
         metadata: ModelMetadata | None = None,
-        vehicle: Vehicle | None = None,
+        vehicle: Vehicle | str | None = None,
         starts: Starts | None = None,
         seed: int = 0,
         threads: int = 0,
@@ -94,10 +96,11 @@ class RacingTask:
         self.quirks: Quirks = quirks
         self.draws = pictures
         self._first_track = np.arange(num_envs) % self._tracks_given
+        vehicle = vehicle or vehicle_of_version(self.metadata.version)
         self.simulator = Simulator(
             self.tracks,
             self._first_track,
-            vehicle=vehicle,
+            vehicle=vehicle if isinstance(vehicle, Vehicle) else load_vehicle(vehicle),
             height=height,
             width=width,
             colour=colour,

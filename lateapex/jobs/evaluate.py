@@ -23,7 +23,7 @@ from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_reward import watched
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_metadata, run_reward
+from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_metadata, run_reward, run_vehicle
 from lateapex.models.drive import drive, patience
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord
@@ -31,6 +31,7 @@ from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
 from lateapex.world.track import Track
 from lateapex.world.track_list import track_label
+from lateapex.world.vehicles import load_vehicle
 
 
 class EvaluateConfig(Config):
@@ -40,6 +41,8 @@ class EvaluateConfig(Config):
     """The run folder."""
     track: str | None = None
     """Names or paths of other tracks than the run's."""
+    vehicle: str | None = None
+    """Name of another vehicle than the run's, or path of a file."""
     trials: int = Field(default=5, ge=1, le=10_000)
     """Laps of each track, each with its own start: spread evenly round the track, on the centre line, from rest."""
     checkpoint: Literal["best", "last"] = "best"
@@ -162,6 +165,7 @@ def _evaluate(
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     shared: dict[str, Any] = {
         "metadata": run_metadata(storage),
+        "vehicle": load_vehicle(config.vehicle) if config.vehicle else run_vehicle(storage),
         "reward": reward,
         "threads": config.threads,
         "quirks": read_settings(storage).get("quirks", "original"),

@@ -10,6 +10,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,8 @@ from lateapex.jobs.run_tracks import route_files, track_files, track_notes, trac
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track
 from lateapex.world.track_list import labels
+from lateapex.world.vehicle import Vehicle
+from lateapex.world.vehicles import parse_vehicle
 
 SETTINGS: Final = "run.toml"
 REWARD: Final = "reward_function.py"
@@ -33,7 +36,7 @@ METADATA: Final = "model/model_metadata.json"
 HYPERPARAMETERS: Final = "ip/hyperparameters.json"
 FIRST_MODEL: Final = "model/0_Step-0.pt"
 """The weights that a run from a trained model begins with."""
-NOTES: Final = frozenset({"versions", "machine", "track_name", "tracks", "origin"})
+NOTES: Final = frozenset({"versions", "machine", "track_name", "tracks", "origin", "car"})
 """What run.toml says beside the settings."""
 
 _NEEDED: Final = ("versions", "machine", "track_name")
@@ -62,6 +65,7 @@ class Inputs(NamedTuple):
     origin: Origin | None = None
     notes: tuple[str, ...] = ()
     """What a racer may not expect, one line each."""
+    vehicle: Vehicle = Vehicle()
 
 
 def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> Storage:
@@ -152,6 +156,15 @@ def read_tracks(storage: Storage) -> list[Track]:
     return tracks_from(storage, _read_toml(storage))
 
 
+def run_vehicle(storage: Storage) -> Vehicle:
+    """The car that a run drives; runs of before there were several drive that of version 5.
+
+    Raises:
+        ConfigError: what run.toml says of it is no vehicle.
+    """
+    return parse_vehicle(_read_toml(storage).get("car", {}), f"{storage.url}/{SETTINGS}, car")
+
+
 def run_metadata(storage: Storage) -> ModelMetadata:
     """The action list and sensors of a run."""
     return read_metadata(_text(storage, METADATA), f"{storage.url}/{METADATA}")
@@ -197,7 +210,7 @@ def _text(storage: Storage, name: str) -> str:
 
 def _files_of(config: Config, inputs: Inputs) -> dict[str, bytes]:
     """All files of a new run; the settings, by which it is known, come last."""
-    settings = _settings(config, inputs.tracks, inputs.origin)
+    settings = _settings(config, inputs.tracks, inputs.vehicle, inputs.origin)
     return {
         REWARD: inputs.reward.encode(),
         METADATA: inputs.metadata.text.encode(),
@@ -214,12 +227,13 @@ def _did_you_mean_run(folder: Path, names: list[str]) -> str:
     return f"; did you mean {str(folder.parent / near[0])!r}?" if near else ""
 
 
-def _settings(config: Config, tracks: Sequence[Track], origin: Origin | None = None) -> str:
+def _settings(config: Config, tracks: Sequence[Track], vehicle: Vehicle, origin: Origin | None = None) -> str:
     packages = ("lateapex", "numpy", "numba", "torch", "gymnasium")
     return to_toml(
         config,
         track_name=labels(tracks),
         tracks=track_notes(tracks),
+        car=asdict(vehicle),
         origin={"run": origin.run, "model": origin.model} if origin else None,
         versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
         machine={"processor": processor_name(), "cores": os.cpu_count() or 1, "load": round(os.getloadavg()[0], 2)},

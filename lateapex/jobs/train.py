@@ -32,6 +32,7 @@ from lateapex.jobs.run_folder import (
     run_hyperparameters,
     run_metadata,
     run_reward,
+    run_vehicle,
     write_settings,
 )
 from lateapex.jobs.runs import contents
@@ -49,6 +50,7 @@ from lateapex.training.collect import LocalCollector
 from lateapex.training.ppo import PPO
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.world.track import Track
+from lateapex.world.vehicles import AUTO
 
 __all__ = ["Observe", "Tell", "TrainConfig", "TrainResult", "preset", "resume", "train", "train_config"]
 
@@ -104,6 +106,8 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
     """
     inputs = read_inputs(config)
     config = _resolved(config)
+    if config.vehicle == AUTO:
+        config = config.model_copy(update={"vehicle": inputs.vehicle.name})
     reward = job_reward(
         inputs.reward,
         config.reward,
@@ -161,6 +165,7 @@ def _assembled(
     shared: dict[str, Any] = {
         "reward": reward,
         "metadata": metadata,
+        "vehicle": run_vehicle(storage),
         "seed": config.seed,
         "threads": config.threads,
         "colour": config.colour,

@@ -25,6 +25,7 @@ from lateapex.models.networks import NETWORKS
 from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.trainer import TrainerConfig
+from lateapex.world.vehicles import AUTO
 
 _OUR_NAMES: Final = {"DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "shallow"}
 _DURATION: Final = "job_duration_in_seconds"  # the original's word for trainer.duration
@@ -52,6 +53,8 @@ class TrainConfig(Config):
     """Path of model_metadata.json; 5 steering angles at 2 speeds if not given."""
     hyperparameters: str | None = None
     """Path of hyperparameters.json; settings that learn fast if not given."""
+    vehicle: str = AUTO
+    """Name of a vehicle, or path of a file; auto: the one that the version of model_metadata.json stands for."""
     pretrained: str | None = None
     """Run folder whose trained weights this run begins with; random weights if not given."""
     pretrained_checkpoint: Literal["best", "last"] = "best"

@@ -13,6 +13,7 @@ from lateapex.jobs.run_folder import Inputs, Origin, open_run, read_settings, ru
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.training.checkpoint import load_version
+from lateapex.world.vehicles import AUTO, load_vehicle, vehicle_of_version
 
 
 def read_inputs(config: TrainConfig) -> Inputs:
@@ -40,6 +41,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
         write_hyperparameters(_hyperparameters(config, given)),
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings, *_network_notes(config, metadata)),
+        load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
     )
 
 

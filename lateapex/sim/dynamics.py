@@ -77,23 +77,23 @@ def _turn_joint(state, car, steer, dt):  # type: ignore[no-untyped-def] # numba:
 
 
 @kernel
-def _tyres(car):  # type: ignore[no-untyped-def] # numba: VEHICLE_DTYPE -> 7 floats
+def _tyres(car):  # type: ignore[no-untyped-def] # numba: VEHICLE_DTYPE -> 8 floats
     """Where the tyres are, what each can hold per mass of the car, and how much slip that takes."""
     lf, lr = car.front_axle, car.rear_axle
     front = car.friction * _GRAVITY * lr / (2.0 * (lf + lr))
     rear = car.friction * _GRAVITY * lf / (2.0 * (lf + lr))
-    return lf, lr, car.half_track, front, rear, car.slip_forward, car.slip_sideways
+    return lf, lr, car.half_track, front, rear, car.slip_forward, car.slip_sideways, car.slip_sideways_rear
 
 
 @kernel
 def _forces(u, v, r, c, s, wheel, tyres):  # type: ignore[no-untyped-def] # numba: floats, see _tyres -> forward, left, torque
     """Sum the tyre forces per mass; c and s are cosine and sine of the steering angle."""
-    lf, lr, b, front, rear, ex, ey = tyres
+    lf, lr, b, front, rear, ex, ey, ey_rear = tyres
     force_x = 0.0
     force_y = 0.0
     torque = 0.0
     sideways_front = v + r * lf
-    rear_fy = _grip(v - r * lr, rear, ey)
+    rear_fy = _grip(v - r * lr, rear, ey_rear)
     for side in (b, -b):
         forward = u - r * side
         fx = _grip(forward * c + sideways_front * s - wheel, front, ex)

@@ -54,6 +54,7 @@ VEHICLE_DTYPE: Final = np.dtype(
             "friction",
             "slip_forward",
             "slip_sideways",
+            "slip_sideways_rear",
             "yaw_inertia",
             "steering_lag",
             "steering_jump",

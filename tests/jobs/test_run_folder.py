@@ -41,6 +41,7 @@ from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.trainer import TrainerConfig
 from lateapex.world.track import load_track, track_names
+from lateapex.world.vehicle import Vehicle
 
 FILES = {REWARD, METADATA, HYPERPARAMETERS, TRACK, SETTINGS}
 
@@ -138,7 +139,7 @@ configs = st.builds(
 @given(configs)
 @settings(max_examples=50, deadline=None)
 def test_any_settings_come_back_from_run_toml_as_they_were(config):
-    text = run_folder._settings(config, [load_track("oval")])
+    text = run_folder._settings(config, [load_track("oval")], Vehicle())
     values = {key: value for key, value in tomllib.loads(text).items() if key in TrainConfig.model_fields}
     assert parse(TrainConfig, values) == config
 

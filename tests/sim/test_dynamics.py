@@ -74,7 +74,9 @@ def while_rolling(sim: Simulator, steering: Any, speed: Any, steps: int) -> NDAr
     return run(sim, steering, speed, steps)
 
 
-def reference_step(state: NDArray[np.float64], delta: float, command: float, substeps: int) -> NDArray[np.float64]:
+def reference_step(
+    state: NDArray[np.float64], delta: float, command: float, substeps: int, rear_slip: float = 0.045
+) -> NDArray[np.float64]:
     """One decision step of the recommended model, written from its equations: (x, y, yaw, u, v, r) -> the same."""
     lf, lr, b, g, mu, ex, ey, inertia = 0.0823, 0.0817, 0.0803, 9.81, 0.340, 0.15, 0.045, 0.0154
     wheel = min(command + 0.07, 3.57)
@@ -82,6 +84,7 @@ def reference_step(state: NDArray[np.float64], delta: float, command: float, sub
     py = np.array([b, -b, b, -b])
     angle = np.array([delta, delta, 0.0, 0.0])
     load = g / (2.0 * (lf + lr)) * np.array([lr, lr, lf, lf])
+    slip_y_half = np.array([ey, ey, rear_slip, rear_slip])
     cos, sin = np.cos(angle), np.sin(angle)
     x, y, yaw, u, v, r = state
     dt = STEP_SECONDS / substeps
@@ -90,7 +93,7 @@ def reference_step(state: NDArray[np.float64], delta: float, command: float, sub
         slip_x = cx * cos + cy * sin - wheel
         slip_y = -cx * sin + cy * cos
         fx = -mu * load * slip_x / (np.abs(slip_x) + ex)
-        fy = -mu * load * slip_y / (np.abs(slip_y) + ey)
+        fy = -mu * load * slip_y / (np.abs(slip_y) + slip_y_half)
         body_x, body_y = fx * cos - fy * sin, fx * sin + fy * cos
         new_u = u + dt * (body_x.sum() + r * v)
         new_v = v + dt * (body_y.sum() - r * u)
@@ -104,14 +107,16 @@ def reference_step(state: NDArray[np.float64], delta: float, command: float, sub
     return np.array([x, y, yaw, u, v, r])
 
 
-def errors(sim: Simulator, commands: list[tuple[float, float]], substeps: int) -> NDArray[np.float64]:
+def errors(
+    sim: Simulator, commands: list[tuple[float, float]], substeps: int, rear_slip: float = 0.045
+) -> NDArray[np.float64]:
     """Largest difference of each part of the state from the reference, over all steps."""
     sim.place(np.array([0]), 0.0, 0.0, 0.0)
     expected = np.zeros(6)
     worst = np.zeros(6)
     for steering, speed in commands:
         state = run(sim, steering, speed, 1)[0, 0]
-        expected = reference_step(expected, np.radians(steering), speed, substeps)
+        expected = reference_step(expected, np.radians(steering), speed, substeps, rear_slip)
         apart = np.array([state[name] for name in STATE]) - expected
         apart[2] = (apart[2] + np.pi) % (2.0 * np.pi) - np.pi
         worst = np.maximum(worst, np.abs(apart))
@@ -202,12 +207,27 @@ def test_left_and_right_are_mirror_images(commands: list[tuple[float, float]]) -
 
 PAIR = simulator(2)
 ALONE = simulator()
+STIFF_REAR = simulator(vehicle=Vehicle(slip_sideways_rear=0.018))
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.floats(-30.0, 30.0), st.floats(0.1, 4.0)), min_size=1, max_size=15))
 def test_any_commands_move_the_car_as_the_equations_say(commands: list[tuple[float, float]]) -> None:
     assert errors(ALONE, commands, substeps=8).max() < 1e-8
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.floats(-30.0, 30.0), st.floats(0.1, 4.0)), min_size=1, max_size=15))
+def test_rear_tyres_may_take_less_slip_than_those_in_front(commands: list[tuple[float, float]]) -> None:
+    assert errors(STIFF_REAR, commands, substeps=8, rear_slip=0.018).max() < 1e-8
+
+
+def test_a_stiffer_rear_turns_wider_at_speed_and_alike_when_slow() -> None:
+    slow, fast = (
+        [while_rolling(sim, 20.0, command, 120)["r"][-1, 0] for sim in (ALONE, STIFF_REAR)] for command in (0.5, 2.5)
+    )
+    assert slow[1] == pytest.approx(slow[0], rel=0.05)
+    assert fast[1] < fast[0]
 
 
 def test_eight_substeps_are_close_to_a_fine_integration(alone: Simulator) -> None:
