@@ -21,7 +21,8 @@ import numpy as np
 
 from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
-from lateapex.formats.simtrace import HEADER, write_log_lines, write_rows
+from lateapex.formats.simtrace import write_log_lines, write_rows
+from lateapex.formats.trace import HEADER
 from lateapex.formats.training_log import best_model_lines, episode_line, evaluation_lines, policy_line
 from lateapex.records import EpisodeRecord, EvaluationRecord, TrackEvaluation, UpdateRecord
 
