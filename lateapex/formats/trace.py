@@ -5,7 +5,7 @@ pause_duration and obstacle_crash_counter 0, wall_clock NaN, episode_status in_p
 columns: 15 (2019; radians in the file), 16 with episode_status, 17 with pause_duration, then in a CSV 18 with
 obstacle_crash_counter but in a log 18 with wall_clock, and 19 with both.
 
-columns: 15 (2019; radians in the file), 16 with episode_status, 17 with pause_duration; then in a CSV 18 with
+A broken line is skipped and reported. The last line counts only if its end is there: what was cut off in the middle
 of a number looks whole and is not.
 """
 

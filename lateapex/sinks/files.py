@@ -23,7 +23,13 @@ from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
 from lateapex.formats.simtrace import write_log_lines, write_rows
 from lateapex.formats.trace import HEADER
-from lateapex.formats.training_log import best_model_lines, episode_line, evaluation_lines, policy_line
+from lateapex.formats.training_log import (
+    best_model_lines,
+    checkpoint_numbers_line,
+    episode_line,
+    evaluation_lines,
+    policy_line,
+)
 from lateapex.records import EpisodeRecord, EvaluationRecord, TrackEvaluation, UpdateRecord
 
 if TYPE_CHECKING:
@@ -41,12 +47,13 @@ class RunFolderSink:
     A StorageError loses nothing: what could not be written is still held, and `flush` writes it once there is room.
     """
 
-    def __init__(self, storage: Storage, episodes_per_iteration: int) -> None:
+    def __init__(self, storage: Storage, episodes_per_iteration: int, head: str = "") -> None:
+        """`head` is what logs/training.log begins with, see `training_log.head_lines`."""
         self._storage = storage
         self._per_iteration = episodes_per_iteration
         self._traces = _Traces(storage, episodes_per_iteration)
         self._metrics = _Metrics(storage)
-        self._log = _Log(storage, "logs/training.log")
+        self._log = _Log(storage, "logs/training.log", head)
         self._updates = _Log(storage, "logs/training.jsonl")
         self._episodes = 0  # of training, finished
         self._steps = 0  # in them
@@ -148,15 +155,18 @@ class RunFolderSink:
             name = _checkpoint_name(record.iteration, record.steps)
             self._log.add(best_model_lines(name, mean, *self._best))
             self._best = name, mean
+        best = -1 if self._best[0] is None else int(self._best[0].partition("_")[0])
+        self._log.add(checkpoint_numbers_line(best, record.iteration))
 
 
 class _Log:
     """A file that only grows; what was added since the last flush is held."""
 
-    def __init__(self, storage: Storage, name: str) -> None:
+    def __init__(self, storage: Storage, name: str, head: str = "") -> None:
         self._storage = storage
         self._name = name
-        self._held: list[str] = []
+        self._head = head
+        self._held = [head]
         self.size = 0  # bytes in the storage
 
     def add(self, text: str) -> None:
@@ -176,6 +186,7 @@ class _Log:
         self._storage.truncate(self._name, size)
         if not size:
             self._storage.delete(self._name)
+            self._held.append(self._head)
         self.size = size
 
     def text(self) -> str:

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lateapex.errors import FormatError
-from lateapex.formats.checkpoints import CheckpointEntry, read_checkpoints, write_checkpoints
+from lateapex.formats.checkpoints import (
+    CheckpointEntry,
+    read_checkpoints,
+    read_coach_checkpoint,
+    write_checkpoints,
+    write_coach_checkpoint,
+)
 
 BEST = CheckpointEntry("3_Step-900.pt", 43.5, 12.25)
 LAST = CheckpointEntry("4_Step-1200.pt", None, 20.0)
@@ -71,3 +77,18 @@ entries = st.builds(CheckpointEntry, st.from_regex(r"\d{1,4}_Step-\d{1,9}\.pt", 
 @given(entries, entries)
 def test_what_is_written_reads_back_with_every_digit(best, last):
     assert read_checkpoints(write_checkpoints(best, last), "c.json") == (best, last)
+
+
+def test_real_files_are_written_again_byte_for_byte(shared_data):
+    text = (shared_data / "checkpoints/console_2021_deepracer_checkpoints.json").read_text()
+    assert write_checkpoints(*read_checkpoints(text, "c.json")) == text
+    for name in ("console_2020.coach_checkpoint", "console_2021.coach_checkpoint"):
+        text = (shared_data / "checkpoints" / name).read_text()
+        assert write_coach_checkpoint(read_coach_checkpoint(text, name)) == text
+        assert text.endswith(".ckpt")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "../x.ckpt", "a/b.ckpt", "a\\b", ".", "a\x00b", "a\nb"])
+def test_a_coach_checkpoint_that_names_no_file_is_refused(text):
+    with pytest.raises(FormatError, match="expected a checkpoint's name"):
+        read_coach_checkpoint(text, ".coach_checkpoint")
