@@ -24,6 +24,7 @@ from rich.table import Table
 from lateapex.commands.check import check
 from lateapex.commands.doctor import doctor
 from lateapex.commands.film import film as film_command
+from lateapex.commands.import_run import import_run
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.runs import bytes_text
@@ -52,6 +53,7 @@ app.add_typer(rewards_app)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex doctor")(doctor)
 app.command("film", epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film_command)
+app.command("import", epilog="Example: lateapex import my-model.tar.gz --out runs/my-model")(import_run)
 
 Sandbox = Annotated[
     bool | None,

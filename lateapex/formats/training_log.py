@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from lateapex.formats.job_yaml import Parameters, world_of
+from lateapex.formats.job_yaml import Parameters, first, world_of
 from lateapex.formats.model_metadata import Bounds, ModelMetadata
 from lateapex.formats.trace import LogTrace, Trace, lines_of
 
@@ -117,6 +117,10 @@ class JobLog:
     """Those of the job's YAML, which it repeats since 2020."""
     world: str = ""
     """Name of the track with its direction."""
+    job_type: str = ""
+    """TRAINING or EVALUATION."""
+    race_type: str = ""
+    """TIME_TRIAL, OBJECT_AVOIDANCE ..."""
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """As in hyperparameters.json."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -139,6 +143,7 @@ _SENSORS: Final = re.compile(
     r"(?:, training_algorithm (\w+), action_space_type (\w+))?(?: lidar_config (\{.*\}))?"
 )
 _WORLDS: Final = (" * /WORLD_NAME: ", "World name passed in YAML: ", "WORLD_NAME=")
+_KINDS: Final = (" * /JOB_TYPE: ", " * /RACE_TYPE: ")
 _POLICY: Final = re.compile(
     r"Policy training> Surrogate loss=(\S+), KL divergence=(\S+), Entropy=(\S+), training epoch=(\d+), "
     r"learning_rate=(\S+)"
@@ -149,7 +154,7 @@ class _LogReader:
     def __init__(self) -> None:
         self._trace = LogTrace()
         self._parameters: Parameters = {}
-        self._worlds: dict[str, str] = {}
+        self._told: dict[str, str] = {}
         self._hyperparameters: dict[str, Any] = {}
         self._metadata: dict[str, Any] = {}
         self._block: list[str] | None = None
@@ -175,18 +180,20 @@ class _LogReader:
         elif text.startswith("Policy training> "):
             self._take_losses(text)
         else:
-            for place in _WORLDS:
+            for place in (*_WORLDS, *_KINDS):
                 if text.startswith(place):
-                    self._worlds.setdefault(place, text.removeprefix(place).strip())
+                    self._told.setdefault(place, text.removeprefix(place).strip())
 
     def log(self) -> JobLog:
-        told = (self._worlds.get(place, "") for place in _WORLDS)
+        told = (self._told.get(place, "") for place in _WORLDS)
         # A launcher cuts long values: what ends in dots is no name.
         world = world_of(self._parameters) or next((name for name in told if name and not name.endswith("...")), "")
         return JobLog(
             trace=self._trace.trace(),
             parameters=self._parameters,
             world=world,
+            job_type=first(self._parameters, "JOB_TYPE") or self._told.get(_KINDS[0], ""),
+            race_type=first(self._parameters, "RACE_TYPE") or self._told.get(_KINDS[1], ""),
             hyperparameters=self._hyperparameters,
             metadata=self._metadata,
             losses=[_means(epochs) for epochs in self._epochs],

@@ -28,7 +28,7 @@ from lateapex.jobs.run_folder import (
     create_run,
     drop_run,
     drop_unfinished,
-    open_run,
+    open_trained,
     read_settings,
     read_tracks,
     run_hyperparameters,
@@ -137,7 +137,7 @@ def resume(
         changes: settings that may differ from the run's: those of `trainer` that bound it, and how much it keeps. They
             are the run's from then on.
     """
-    storage = open_run(url)
+    storage = open_trained(url)
     source = f"{url}/run.toml"
     before = parse(TrainConfig, read_settings(storage), source)
     config = _resolved(parse(TrainConfig, merge(read_settings(storage), without_none(changes or {})), source))

@@ -71,7 +71,7 @@ class RunFolderSink:
             if record.phase == "evaluation" or self._episodes % self._per_iteration:
                 return
         elif isinstance(record, UpdateRecord):
-            self._updates.add(_json_line("update", record))
+            self._updates.add(json_line("update", record))
             self._log.add(policy_line(record.losses))
         elif isinstance(record, EvaluationRecord):
             self._take_evaluation(record)
@@ -146,7 +146,7 @@ class RunFolderSink:
         self._log.add(episode_line(record, last + 1, self._steps, iteration))
 
     def _take_evaluation(self, record: EvaluationRecord) -> None:
-        self._updates.add(_json_line("evaluation", record))
+        self._updates.add(json_line("evaluation", record))
         progress = self._metrics.evaluation_progress(since=self._judged)
         mean = record.mean_progress if math.isfinite(record.mean_progress) else None
         self._judged = self._metrics.count
@@ -295,7 +295,8 @@ def _checkpoint_name(iteration: int, steps: int) -> str:
     return f"{iteration}_Step-{steps}.pt"
 
 
-def _json_line(kind: str, record: UpdateRecord | EvaluationRecord) -> str:
+def json_line(kind: str, record: UpdateRecord | EvaluationRecord) -> str:
+    """Return a record's line in logs/training.jsonl, with its end; `kind` is "update" or "evaluation"."""
     values = {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
     return json.dumps({"kind": kind, **values}, allow_nan=False) + "\n"
 

@@ -1,0 +1,50 @@
+"""`lateapex import`: a model of the console, deepracer-for-cloud or DeepRacer on AWS becomes a run to look at."""
+
+from __future__ import annotations
+
+import json
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:  # takes as long as all of the help
+    from lateapex.jobs.import_run import ImportResult
+
+
+def import_run(
+    source: Annotated[str, typer.Argument(help="Model's folder, its archive (.tar.gz, .zip), or one log.")],
+    out: Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")] = None,
+    json_line: Annotated[
+        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
+    ] = False,
+) -> None:
+    """Import settings, steps, metrics and logs of a model that DeepRacer trained.
+
+    Console, deepracer-for-cloud and DeepRacer on AWS are known. Weights are not converted.
+    """
+    from lateapex.jobs import import_run as job
+
+    result = job.import_run(job.ImportConfig(source=source, out=out))
+    _show(Console(stderr=json_line, highlight=False, soft_wrap=True, emoji=False), result)
+    if json_line:
+        passed = [file._asdict() for file in result.passed]
+        print(json.dumps({**{key: value for key, value in vars(result).items() if key != "passed"}, "passed": passed}))
+
+
+def _show(console: Console, result: ImportResult) -> None:
+    console.print(f"{result.family}: {result.world}, {result.race_type}; {result.model}", markup=False)
+    if result.taken:
+        words = (f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in result.taken.items())
+        console.print("took " + ", ".join(words), markup=False)
+    for note in result.notes:
+        console.print(f"note: {note}", markup=False)
+    for name, reason in result.passed:
+        console.print(f"not taken: {name}: {reason}", markup=False, style="yellow")
+    console.print("no model was imported: weights are not converted, so the run can be looked at but not driven")
+    console.print(f"saved {result.run}    next: lateapex runs list --folder {quote(_parent(result.run))}", markup=False)
+
+
+def _parent(run: str) -> str:
+    return run.rpartition("/")[0] or "."
