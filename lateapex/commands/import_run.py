@@ -34,10 +34,12 @@ def import_run(
 
 
 def _show(console: Console, result: ImportResult) -> None:
-    console.print(f"{result.family}: {result.world}, {result.race_type}; {result.model}", markup=False)
+    told = {"track": result.world, "race type": result.race_type, "model": result.model}
+    words = (value if value != "unknown" else f"{name} unknown" for name, value in told.items())
+    console.print(f"{result.family}: {', '.join(words)}", markup=False)
     if result.taken:
-        words = (f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in result.taken.items())
-        console.print("took " + ", ".join(words), markup=False)
+        counts = (f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in result.taken.items())
+        console.print("took " + ", ".join(counts), markup=False)
     for note in result.notes:
         console.print(f"note: {note}", markup=False)
     for name, reason in result.passed:

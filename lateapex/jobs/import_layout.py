@@ -125,7 +125,8 @@ def family(layout: Layout) -> str:
         return "DeepRacer on AWS"
     if any("sim-trace/" in name or re.search(r"-(robomaker|sagemaker)\.log$", name) for name in names):
         return "console"
-    return "deepracer-for-cloud" if any("training-simtrace/" in name for name in names) else "single files"
+    by_drfc = re.compile(r"training-simtrace/|(Training|Evaluation)Metrics|\.env$|deepracer-\d+_robomaker\.")
+    return "deepracer-for-cloud" if any(map(by_drfc.search, names)) else "single files"
 
 
 def models_in(layout: Layout) -> list[str]:
