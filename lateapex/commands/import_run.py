@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
@@ -45,8 +46,13 @@ def _show(console: Console, result: ImportResult) -> None:
     for name, reason in result.passed:
         console.print(f"not taken: {name}: {reason}", markup=False, style="yellow")
     console.print("no model was imported: weights are not converted, so the run can be looked at but not driven")
-    console.print(f"saved {result.run}    next: lateapex runs list --folder {quote(_parent(result.run))}", markup=False)
+    console.print(f"saved {result.run}    next: {_next(result)}", markup=False)
 
 
-def _parent(run: str) -> str:
-    return run.rpartition("/")[0] or "."
+def _next(result: ImportResult) -> str:
+    """What to type to see the best drive; the list of runs where there is none, or no track to see it on."""
+    drives = result.taken.get("evaluations", 0) or ("workers" not in result.taken and "training steps" in result.taken)
+    if not drives or result.world == "unknown":
+        return f"lateapex runs list --folder {quote(str(Path(result.run).parent))}"
+    world = quote(result.world)
+    return f"lateapex tracks get {world}, then lateapex film {quote(result.run)} --track {world}"

@@ -40,6 +40,7 @@ class Metrics:
 
 
 _REQUIRED = ("completion_percentage", "metric_time", "start_time", "elapsed_time_in_milliseconds", "trial")
+_LARGEST = 2**53  # what any reader of JSON takes exactly
 _OF_TRAINING = ("episode", "reward_score")
 _FAULTS = {"crash": "crashed", "immobilized": "immobilized", "off_track": "off_track", "reversed": "reversed"}
 
@@ -126,8 +127,9 @@ def _check(entry: Any, place: str) -> None:
         raise FormatError(f"{place} is {shown(entry)}; expected an object")
     training = {"episode", "reward_score"} & entry.keys()
     for key in (*_REQUIRED, *(_OF_TRAINING if training else ())):
-        if type(entry.get(key)) is not int:
-            raise FormatError(f"{place}: {key} is {shown(entry.get(key))}; expected a whole number")
+        value = entry.get(key)
+        if type(value) is not int or abs(value) > _LARGEST:
+            raise FormatError(f"{place}: {key} is {shown(value)}; expected a whole number")
     if not isinstance(entry.get("episode_status"), str):
         raise FormatError(f"{place}: episode_status is {shown(entry.get('episode_status'))}; expected a text")
     if training and entry.get("phase") not in ("training", "evaluation"):

@@ -40,6 +40,14 @@ def test_what_was_taken_and_what_was_not_is_said_in_lines(model):
     ]
 
 
+def test_a_model_with_drives_is_told_how_to_see_them(shared_data, tmp_path):
+    lines = typed(str(shared_data / "logs/droa-eval-only.tar.gz"), "--out", str(tmp_path / "x")).stdout.splitlines()
+    assert lines[-1] == (
+        f"saved {tmp_path}/x    next: lateapex tracks get Spain_track, "
+        f"then lateapex film {tmp_path}/x --track Spain_track"
+    )
+
+
 def test_json_is_one_line_and_the_rest_goes_to_stderr(model):
     result = typed("my-model", "--json")
     content = json.loads(result.stdout)

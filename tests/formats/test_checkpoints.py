@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -92,3 +93,10 @@ def test_real_files_are_written_again_byte_for_byte(shared_data):
 def test_a_coach_checkpoint_that_names_no_file_is_refused(text):
     with pytest.raises(FormatError, match="expected a checkpoint's name"):
         read_coach_checkpoint(text, ".coach_checkpoint")
+
+
+def test_made_entries_are_byte_for_byte_the_golden_file():
+    text = (Path(__file__).parents[1] / "golden" / "deepracer_checkpoints.json").read_text()
+    entries = CheckpointEntry("3_Step-3000.pt", 71.875, 12.5), CheckpointEntry("4_Step-4000.pt", None, 15.0)
+    assert write_checkpoints(*entries) == text
+    assert read_checkpoints(text, "c.json") == entries

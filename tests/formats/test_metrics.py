@@ -168,7 +168,9 @@ def test_an_entry_without_status_is_refused():
         read_metrics(write_metrics([entry]), "m.json")
 
 
-@pytest.mark.parametrize(("key", "value"), [("episode", "1"), ("reward_score", None), ("phase", "racing")])
+@pytest.mark.parametrize(
+    ("key", "value"), [("episode", "1"), ("trial", 10**400), ("reward_score", None), ("phase", "racing")]
+)
 def test_an_entry_of_training_has_an_episode_a_reward_and_a_phase(key, value):
     entry = training_entry(episode(), 1, 1) | {key: value}
     with pytest.raises(FormatError, match=rf"metrics\[0\]: {key} is .*; expected"):

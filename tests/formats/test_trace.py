@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from lateapex.formats.trace import (
     write_trace_log,
 )
 from lateapex.records import STATUSES
+
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 # One step of each generation, as its own simulator prints it.
 OF_2019 = "0,1,3.0554,0.6766,-0.0500,-0.52,2.50,0,1.0000,False,True,0.8227,0,17.67,1555730996.4312932"
@@ -186,6 +189,18 @@ def test_unknown_columns_are_kept_and_written_last():
     assert csv(write_trace(trace)).more == trace.more
     told = log(MARK + OF_2026, MARK + OF_2026 + ",7", MARK + OF_2026)
     assert told.more == {"field_20": ["", "7", ""]}
+
+
+@pytest.mark.parametrize(("fields", "golden"), [(17, "simtrace-17.log"), (19, "simtrace-19.log")])
+def test_log_lines_of_both_generations_are_byte_for_byte_the_golden_files(fields, golden):
+    turned = OF_2026.replace(",13,", ",[-25.0 1.3310375874989868],").replace("25.00,2.50", "-25.00,1.3310375874989868")
+    trace = log(MARK + OF_2026, MARK + turned.replace("0,1,", "0,2,", 1).replace("prepare", "in_progress"))
+    text = (GOLDEN / golden).read_text()
+    assert write_trace_log(trace, fields) == text
+    again = read_log_trace(io.BytesIO(text.encode()))
+    assert (len(again), len(again.columns)) == (2, fields)
+    with pytest.raises(ValueError, match="17 or 19"):
+        write_trace_log(trace, 18)
 
 
 def test_an_old_trace_can_be_written_with_all_columns_of_the_newest():
