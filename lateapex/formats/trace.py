@@ -313,7 +313,7 @@ class _Table:
         self._blocks.append(block)
         self._taken += len(block)
         for name, kept in self._more.items():
-            kept += columns[name]
+            kept += columns.get(name, ())
         self._keep_surplus(texts, len(self._names))
 
     def _keep_surplus(self, texts: list[list[str]], known: int) -> None:

@@ -203,6 +203,16 @@ def test_log_lines_of_both_generations_are_byte_for_byte_the_golden_files(fields
         write_trace_log(trace, 18)
 
 
+def test_fields_beyond_the_newest_generation_stay_with_their_steps_in_later_blocks():
+    lines = [MARK + OF_2026] * 5000
+    lines[10] += ",a"
+    lines[4500] += ",b,c"
+    more = log(*lines).more
+    assert {name: len(texts) for name, texts in more.items()} == {"field_20": 5000, "field_21": 5000}
+    told = {name: {place: text for place, text in enumerate(texts) if text} for name, texts in more.items()}
+    assert told == {"field_20": {10: "a", 4500: "b"}, "field_21": {4500: "c"}}
+
+
 def test_an_old_trace_can_be_written_with_all_columns_of_the_newest():
     trace = log(MARK + OF_2021)
     header, row = write_trace(trace, COLUMNS).splitlines()

@@ -157,6 +157,10 @@ def test_the_learning_curve_of_a_real_export_follows_from_its_metrics(imported):
     first = [entry for entry in entries if entry["phase"] == "training"][:20]
     assert updates[0]["mean_progress"] == np.mean([entry["completion_percentage"] for entry in first])
     assert sum(line["trials"] for line in lines if line["kind"] == "evaluation") == kinds["evaluation"]
+    means = [line["mean_progress"] for line in lines if line["kind"] == "evaluation"]
+    best = [line["is_best"] for line in lines if line["kind"] == "evaluation"]
+    assert best == [mean >= max(means[: place + 1]) for place, mean in enumerate(means)]
+    assert 0 < sum(best) < len(best)
     assert updates[0]["losses"]["learning_rate"] == 0.0003
     fastest = min(
         entry["elapsed_time_in_milliseconds"]
