@@ -91,7 +91,10 @@ def import_run(config: ImportConfig) -> ImportResult:
         try:
             result = _Import(contents, layout, DiskStorage(aside)).run(str(out), config.source)
             aside.chmod(0o755)
-            aside.rename(out)
+            try:
+                aside.rename(out)
+            except OSError as error:
+                raise StorageError(f"cannot write {out}: {error.strerror}; choose another --out") from error
         except BaseException:
             shutil.rmtree(aside, ignore_errors=True)
             raise
@@ -120,13 +123,14 @@ class _Import:
         steps.take_metrics(self.layout)
         if lines := learning_lines(steps, [losses for _, log in logs for losses in log.losses]):
             self.storage.write("logs/training.jsonl", lines.encode())
+        world = self._world(parameters, logs) or self._world_by_length(steps.lengths)
         if not self.storage.list():
             seen = len(self.contents.names)
             raise ConfigError(f"{source} holds nothing of a DeepRacer model ({seen} files seen); give a model's folder")
         result = ImportResult(
             run=out,
             family=family(self.layout),
-            world=self._world(parameters, logs) or self._world_by_length(steps.lengths),
+            world=world,
             model=_in_words(description),
             race_type=first(parameters, "RACE_TYPE") or _first_told(log.race_type for _, log in logs) or UNKNOWN,
             taken=steps.counts(),
@@ -185,7 +189,11 @@ class _Import:
             return None
         with self.contents.path(file.name).open("rb") as stream:
             log = read_log(stream)
-        self.storage.write(f"logs/{job_kind(file.name) or 'other'}/{Path(file.name).name}", data)
+        name = f"logs/{job_kind(file.name) or 'other'}/{Path(file.name).name}"
+        if self.storage.exists(name):
+            self.pass_over(file, "another log of this name was taken before it; of this one the steps")
+        else:
+            self.storage.write(name, data)
         for fault in log.trace.faults[:_FAULTS_TOLD]:
             self.notes.append(f"{file.name}: line {fault.line} {fault.message}; it was skipped")
         if (more := log.trace.skipped - _FAULTS_TOLD) > 0:
@@ -213,7 +221,11 @@ class _Import:
         for file, log in [] if description else logs:
             text = json.dumps(dict(log.metadata), indent=4)
             if "action_space" in log.metadata:
-                description = describe_model(text, file.name)
+                try:
+                    description = describe_model(text, f"the model that {file.name} tells of")
+                except LateapexError as error:
+                    self.notes.append(str(error))
+                    continue
                 self.storage.write(METADATA, text.encode())
                 self.notes.append(f"model_metadata.json was made from {Path(file.name).name}")
                 break

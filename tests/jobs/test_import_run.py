@@ -251,6 +251,22 @@ def test_the_world_of_a_drfc_folder_is_that_of_its_run_env(tmp_path):
     assert taken(source, tmp_path / "run").world == "Oval_track"
 
 
+def test_a_log_that_tells_of_an_impossible_model_gives_its_steps_alone(tmp_path, shared_data):
+    real = (shared_data / "logs/log-guru/deepracer-0_robomaker.1.74she0uhr3drkcy411ceh6144.log").read_text()
+    source = made(tmp_path / "model", a_DOT_log=real.replace("'steering_angle': 0,", "'steering_angle': 'x',"))
+    result = taken(source, tmp_path / "run")
+    assert (result.model, result.taken["training steps"]) == ("unknown", 427)
+    assert any("the model that a.log tells of: action_space[0].steering_angle is" in note for note in result.notes)
+
+
+def test_of_two_logs_of_one_name_both_give_their_steps(tmp_path):
+    line = "SIM_TRACE_LOG:" + STEP.format(progress=1.0, status="off_track").replace("0,1.0,", "0,1,", 1) + "\n"
+    source = made(tmp_path / "model", a__training_DOT_log=line, b__training_DOT_log=line + line)
+    result = taken(source, tmp_path / "run")
+    assert result.taken["training steps"] == 3
+    assert [name for name, _ in result.passed] == ["b/training.log"]
+
+
 def test_what_holds_nothing_or_several_models_or_is_not_there_is_refused_and_leaves_nothing(tmp_path):
     (tmp_path / "empty").mkdir()
     one = trace(STEP.format(progress=1.0, status="off_track"))
