@@ -6,7 +6,7 @@ Files are known by the end of their path, so that it does not matter how deep a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
@@ -61,26 +61,25 @@ class Layout:
         return [file for file in self.found if file.role == role]
 
 
-_ROLES: Final[tuple[tuple[Role, re.Pattern[str]], ...]] = tuple(
-    (role, re.compile(rf"(?:^|/)(?:{pattern})$"))  # type: ignore[misc]  # mypy takes the words for plain texts
-    for role, pattern in (
-        ("training trace", r"(?:(?P<worker>\d{1,3})/)?training-simtrace/(?P<iteration>\d{1,9})-iteration\.csv"),
-        ("evaluation trace", r"evaluation-simtrace/(?P<iteration>\d{1,9})-iteration\.csv"),
-        ("training metrics", r"metrics/training/[^/]+\.json|TrainingMetrics(?:_(?P<worker>\d{1,3}))?\.json"),
-        ("training metrics", r"training_metrics\.json"),
-        ("evaluation metrics", r"metrics/(?:evaluation|leaderboard)/[^/]+\.json|EvaluationMetrics-\d{14}\.json"),
-        ("evaluation metrics", r"evaluation_metrics\.json"),
-        ("metadata", r"model_metadata\.json"),
-        ("hyperparameters", r"hyperparameters\.json"),
-        ("reward", r"(?:customer_)?reward_function\.py"),
-        ("training parameters", r"training_params[^/]*\.ya?ml"),
-        ("evaluation parameters", r"eval(?:uation)?_params[^/]*\.ya?ml"),
-        ("environment", r"(?:run|system|worker-\d+)\.env"),
-        ("checkpoints", r"deepracer_checkpoints\.json"),
-        ("newest checkpoint", r"\.coach_checkpoint"),
-        ("log", r"[^/]+\.log"),
-    )
+_ENDS: Final[tuple[tuple[Role, str], ...]] = (
+    ("training trace", r"(?:(?P<worker>\d{1,3})/)?training-simtrace/(?P<iteration>\d{1,9})-iteration\.csv"),
+    ("evaluation trace", r"evaluation-simtrace/(?P<iteration>\d{1,9})-iteration\.csv"),
+    ("training metrics", r"metrics/training/[^/]+\.json|TrainingMetrics(?:_(?P<worker>\d{1,3}))?\.json"),
+    ("training metrics", r"training_metrics\.json"),
+    ("evaluation metrics", r"metrics/(?:evaluation|leaderboard)/[^/]+\.json|EvaluationMetrics-\d{14}\.json"),
+    ("evaluation metrics", r"evaluation_metrics\.json"),
+    ("metadata", r"model_metadata\.json"),
+    ("hyperparameters", r"hyperparameters\.json"),
+    ("reward", r"(?:customer_)?reward_function\.py"),
+    ("training parameters", r"training_params[^/]*\.ya?ml"),
+    ("evaluation parameters", r"eval(?:uation)?_params[^/]*\.ya?ml"),
+    ("environment", r"(?:run|system|worker-\d+)\.env"),
+    ("checkpoints", r"deepracer_checkpoints\.json"),
+    ("newest checkpoint", r"\.coach_checkpoint"),
+    ("log", r"[^/]+\.log"),
 )
+"""How the paths of each role end."""
+_ROLES: Final = [(role, re.compile(rf"(?:^|/)(?:{pattern})$")) for role, pattern in _ENDS]
 _NOT_TAKEN: Final = (
     (re.compile(r"\.ckpt(\.|$)|\.pb$|\.onnx$|\.tflite$|model\.tar\.gz$|carfile\.tar\.gz$|(^|/)checkpoint$"), "weights"),
     (re.compile(r"\.(mp4|webm|avi)$"), "a video"),
@@ -96,6 +95,11 @@ _STAMP: Final = re.compile(r"(?<!\d)(\d{14})(?!\d)|(\d{4})-(\d\d)-(\d\d)T(\d\d):
 _JOB: Final = re.compile(
     r"(?:\d{14}|\d\dT[\d:.]+Z)-(?:deepracerindy-(?:training|evaluation)-)?([\w-]+?)"
     r"(?:-(?:robomaker|sagemaker|simulation|training)\.log|\.json)?$"
+)
+_WORDS: Final[tuple[tuple[str, Kind], ...]] = (
+    ("leaderboard", "evaluation"),
+    ("evaluation", "evaluation"),
+    ("training", "training"),
 )
 _BEST: Final = {"metadata": "model/", "hyperparameters": "ip/"}
 
@@ -159,14 +163,10 @@ def _folder_of_evaluation(name: str) -> str:
 
 def _order(file: Found) -> tuple[int, int, bool, int, str]:
     """By worker and iteration; of several files of one role those in the model's own folder first, then the highest."""
-    place = _BEST.get(file.role, "")
-    depth = file.name.count("/")
-    return file.worker, file.iteration, place not in f"/{file.name}" if place else False, depth, file.name
+    elsewhere = f"/{_BEST.get(file.role, '')}" not in f"/{file.name}"
+    return file.worker, file.iteration, elsewhere, file.name.count("/"), file.name
 
 
 def job_kind(name: str) -> Kind | None:
     """Whether a log is of training or of evaluation, by its name; races count as evaluation. None: it does not say."""
-    words: Iterator[tuple[str, Kind]] = iter(
-        (("leaderboard", "evaluation"), ("evaluation", "evaluation"), ("training", "training"))
-    )
-    return next((kind for word, kind in words if word in name.rpartition("/")[2] or f"/{word}/" in name), None)
+    return next((kind for word, kind in _WORDS if word in name.rpartition("/")[2] or f"/{word}/" in name), None)

@@ -125,7 +125,7 @@ class Steps:
             self.notes.append("TrainingMetrics.json was made from the steps")
 
     def _folder(self, worker: int) -> str:
-        return f"{worker}/" if len(self.workers) > 1 or worker else ""
+        return f"{worker}/" if len(self.workers) > 1 else ""
 
     def _evaluation_folder(self, stamp: str, iteration: int, trace: Trace) -> str:
         number = int(stamp or _begin_of(trace))
@@ -174,7 +174,7 @@ class Steps:
         self.rows[iteration] += len(trace)
         episodes = episodes_of(trace)
         self.episodes += len(episodes)
-        if worker == 0:
+        if worker == self.workers[0]:
             for trial, episode in enumerate(episodes, 1):
                 if _is_finite(episode.steps):
                     self._made.append(training_entry(episode.record("training", ""), episode.number + 1, trial))
