@@ -59,6 +59,8 @@ _MARK: Final = "SIM_TRACE_LOG:"
 _BRACKET: Final = re.compile(r"\[[^\]]*\]")
 _BLOCK: Final = 4096  # rows that become numbers together; texts of more are never held
 _LONGEST_LINE: Final = 1 << 20  # bytes; what is longer is no line of a trace
+_SHOWN: Final = 60  # characters of a broken value
+_MOST_FIELDS: Final = 64  # of a log line; each becomes a column
 _MOST_FAULTS: Final = 100  # told one by one; a file that is no trace has as many as lines
 _FILLED: Final = {"episode_status": "in_progress", "pause_duration": "0.0", "obstacle_crash_counter": "0"}
 
@@ -144,7 +146,7 @@ class LogTrace:
                 self._table.fault(number, "has no end; the log was cut off there")
                 return
             fields = _fields(piece.partition("\t")[0].rstrip())
-            if len(fields) < len(_REQUIRED):
+            if not len(_REQUIRED) <= len(fields) <= _MOST_FIELDS:
                 self._table.fault(number, f"has {len(fields)} fields; a step has {len(_REQUIRED)} to {len(COLUMNS)}")
                 continue
             self._most = max(self._most, len(fields))
@@ -295,7 +297,8 @@ class _Table:
                 radians.append(in_radians)
             else:
                 name, found = broken
-                self.fault(number, f"{name} is {found!r}; expected {KINDS[_CONVERT[name]]}")
+                shown = found if len(found) <= _SHOWN else found[: _SHOWN - 3] + "..."
+                self.fault(number, f"{name} is {shown!r}; expected {KINDS[_CONVERT[name]]}")
         self._take(texts, radians)
 
     def _take(self, texts: list[list[str]], radians: list[bool]) -> None:

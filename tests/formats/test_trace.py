@@ -243,6 +243,14 @@ def test_a_line_without_an_end_never_fills_the_memory():
     assert broken.faults[0].line == 2
 
 
+def test_a_line_of_many_fields_is_no_step_and_a_long_value_is_told_in_short():
+    trace = log(MARK + OF_2026 + ",x" * 46, MARK + OF_2026.replace("-5.7505", "y" * 100_000))
+    assert [fault.message for fault in trace.faults] == [
+        "has 65 fields; a step has 15 to 19",
+        f"X is '{'y' * 57}...'; expected a number",
+    ]
+
+
 # A log of 200 bytes before and between two steps of different kinds, cut anywhere.
 CUT = (
     "noise\n[agent-9] " + MARK + OF_2026 + "\nuser print\n" + MARK + OF_2021.replace("0,1,", "0,2,", 1) + "\n"
