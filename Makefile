@@ -35,7 +35,7 @@ help: ## show this
 
 setup: $(STAMP) ## make .venv with everything in it, 1.3 GB (again only when what is needed changes)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt tests/oracles.txt
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "there is no $(PYTHON); Python 3.11 or newer is needed: apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,6 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install -q -c constraints.txt $(if $(TORCH_INDEX),--no-deps --index-url $(TORCH_INDEX)) torch
 	@$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@$(BIN)/pip install -q --no-deps -r tests/oracles.txt
 	@touch $@
 
 train: drive ## train on kidney until it laps, at most 5 minutes, then 5 trials; exit status 1 unless all 5 are laps

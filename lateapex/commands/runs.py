@@ -145,12 +145,15 @@ def _show_list(console: Console, folder: str, found: RunList) -> None:
         now = time.time()
         for run in found.runs:
             age = _age(now - run.changed)
-            table.add_row(run.run, run.track, run.network, f"{run.steps:,}", *_outcome(run), age, bytes_text(run.size))
+            network = f"{run.network} (imported)" if run.imported else run.network
+            table.add_row(run.run, run.track, network, f"{run.steps:,}", *_outcome(run), age, bytes_text(run.size))
         console.print(table)
     for path, reason in found.damaged:
         console.print(f"damaged {path}: {reason}", markup=False, style="red")
-    if found.runs:
-        console.print(f"next: lateapex evaluate {found.runs[0].run}", markup=False)
+    if trained := [run.run for run in found.runs if not run.imported]:
+        console.print(f"next: lateapex evaluate {trained[0]}", markup=False)
+    elif found.runs:
+        console.print(f"next: lateapex runs compare {' '.join(run.run for run in found.runs[:2])}", markup=False)
     elif not found.damaged:
         console.print(f"no runs in {folder}    next: lateapex train --track kidney --until-laps", markup=False)
 

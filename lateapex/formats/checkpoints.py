@@ -1,4 +1,4 @@
-"""Which versions of a model are the best and the last: deepracer_checkpoints.json."""
+"""Which versions of a model are the best and the last: deepracer_checkpoints.json and .coach_checkpoint."""
 
 from __future__ import annotations
 
@@ -43,6 +43,30 @@ def read_checkpoints(text: str, source: str) -> tuple[CheckpointEntry, Checkpoin
     return _entry(content, "best_checkpoint", source), _entry(content, "last_checkpoint", source)
 
 
+def read_coach_checkpoint(text: str, source: str) -> str:
+    """Return the name of the newest checkpoint, such as "19_Step-0.ckpt", that .coach_checkpoint holds.
+
+    Raises:
+        FormatError: it is no file's name.
+    """
+    name = text.strip()
+    if not _is_file_name(name):
+        raise FormatError(f"{source} holds {shown(name)}; expected a checkpoint's name, such as 19_Step-4592.ckpt")
+    return name
+
+
+def write_coach_checkpoint(name: str) -> str:
+    """Return the text of .coach_checkpoint: the name alone, without a line end."""
+    return name
+
+
+def _is_file_name(name: object) -> bool:
+    """Whether `name` can be opened inside the model's folder and leads nowhere else."""
+    return (
+        isinstance(name, str) and name.isprintable() and name[:2] not in ("", ".", "..") and not {"/", "\\"} & set(name)
+    )
+
+
 def _content(entry: CheckpointEntry) -> dict[str, str | float | None]:
     metric = entry.avg_eval_metric
     known = metric is not None and math.isfinite(metric)
@@ -55,8 +79,7 @@ def _entry(content: Mapping[str, Any], key: str, source: str) -> CheckpointEntry
         found = f"{key} is {shown(entry)}" if key in content else f"there is no {key}"
         raise FormatError(f'{source}: {found}; expected {{"name": ..., "avg_eval_metric": ..., "time_stamp": ...}}')
     name = entry.get("name")
-    # A name is opened inside the model's folder: one that leads out of it is refused.
-    if not isinstance(name, str) or not name or {"/", "\\"} & set(name) or name.startswith(".."):
+    if not isinstance(name, str) or not _is_file_name(name):
         raise FormatError(f"{source}: {key}.name is {shown(name)}; expected a file's name, such as 19_Step-4592.pt")
     metric = entry.get("avg_eval_metric", entry.get("avg_comp_pct"))
     if metric is not None and not is_number(metric):

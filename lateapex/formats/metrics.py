@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lateapex.errors import FormatError
@@ -22,7 +23,25 @@ Entry: TypeAlias = dict[str, int | str]
 LABELS = {status: status.replace("_", " ").capitalize() for status in STATUSES} | {"time_up": "Time Up"}
 """Episode status in the words of these files."""
 
+
+@dataclass(frozen=True)
+class Metrics:
+    """A whole metrics file."""
+
+    entries: list[Entry]
+    """In the order in which the episodes ended."""
+    best_model_metric: str | None = None
+    """progress, reward or laptime; None where the file does not say: an evaluation's, or one of 2020."""
+
+    @property
+    def text(self) -> str:
+        """The file, as `write_metrics` writes it."""
+        return write_metrics(self.entries, self.best_model_metric)
+
+
 _REQUIRED = ("completion_percentage", "metric_time", "start_time", "elapsed_time_in_milliseconds", "trial")
+_LARGEST = 2**53  # what any reader of JSON takes exactly
+_OF_TRAINING = ("episode", "reward_score")
 _FAULTS = {"crash": "crashed", "immobilized": "immobilized", "off_track": "off_track", "reversed": "reversed"}
 
 
@@ -80,29 +99,41 @@ def write_metrics(entries: Iterable[Mapping[str, int | str] | str], best_model_m
 
 
 def read_metrics(text: str, source: str) -> list[Entry]:
-    """Return the entries of a metrics file of either kind and any year.
+    """Return the entries of a metrics file of either kind and any year; raises as `read_metrics_file`."""
+    return read_metrics_file(text, source).entries
+
+
+def read_metrics_file(text: str, source: str) -> Metrics:
+    """Read a metrics file of training or evaluation, of any year; keys that nobody knows stay in the entries.
 
     `source` is the file's name, for messages.
 
     Raises:
         FormatError: not JSON, no list of entries, or an entry without one of the numbers that all kinds have.
     """
-    entries = parse_object(text, source, FormatError).get("metrics")
+    content = parse_object(text, source, FormatError)
+    entries, metric = content.get("metrics"), content.get("best_model_metric")
     if not isinstance(entries, list):
         raise FormatError(f"{source}: metrics is {shown(entries)}; expected a list of episodes")
+    if metric is not None and not isinstance(metric, str):
+        raise FormatError(f"{source}: best_model_metric is {shown(metric)}; expected progress, reward or laptime")
     for place, entry in enumerate(entries):
         _check(entry, f"{source}: metrics[{place}]")
-    return entries
+    return Metrics(entries, metric)
 
 
 def _check(entry: Any, place: str) -> None:
     if not isinstance(entry, dict):
         raise FormatError(f"{place} is {shown(entry)}; expected an object")
-    for key in _REQUIRED:
-        if type(entry.get(key)) is not int:
-            raise FormatError(f"{place}: {key} is {shown(entry.get(key))}; expected a whole number")
+    training = {"episode", "reward_score"} & entry.keys()
+    for key in (*_REQUIRED, *(_OF_TRAINING if training else ())):
+        value = entry.get(key)
+        if type(value) is not int or abs(value) > _LARGEST:
+            raise FormatError(f"{place}: {key} is {shown(value)}; expected a whole number")
     if not isinstance(entry.get("episode_status"), str):
         raise FormatError(f"{place}: episode_status is {shown(entry.get('episode_status'))}; expected a text")
+    if training and entry.get("phase") not in ("training", "evaluation"):
+        raise FormatError(f"{place}: phase is {shown(entry.get('phase'))}; expected training or evaluation")
 
 
 def _times(record: EpisodeRecord) -> tuple[int, int]:

@@ -81,10 +81,11 @@ class ModelMetadata:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Description:
-    """All that the original accepts."""
+class ModelDescription:
+    """A model that the original accepts, whether or not this version can train it."""
 
     action_space: tuple[Action, ...] | Bounds
+    """As in `ModelMetadata`; what leads beyond the car's limits is clamped when it is driven."""
     sensors: tuple[str, ...]
     neural_network: str
     version: str
@@ -100,7 +101,16 @@ def read_metadata(text: str, source: str) -> ModelMetadata:
 
     Source of the rules: `markov/boto/s3/files/model_metadata.py` of aws-deepracer-community/deepracer-simapp.
     """
-    return _trainable(_parse(parse_object(text, source, MetadataError), source), text, source)
+    return _trainable(describe_model(text, source), text, source)
+
+
+def describe_model(text: str, source: str) -> ModelDescription:
+    """Read model_metadata.json of any model that the original accepts: SAC, stereo and lidar too.
+
+    Raises:
+        MetadataError: not JSON, or not a description of a model.
+    """
+    return _parse(parse_object(text, source, MetadataError), source)
 
 
 def write_metadata(metadata: ModelMetadata) -> str:
@@ -138,7 +148,7 @@ def default_metadata() -> ModelMetadata:
     return replace(metadata, text=write_metadata(metadata))
 
 
-def _trainable(description: _Description, text: str, source: str) -> ModelMetadata:
+def _trainable(description: ModelDescription, text: str, source: str) -> ModelMetadata:
     if description.training_algorithm != "clipped_ppo":
         raise MetadataError(
             f"{source}: training_algorithm is sac; this version trains clipped_ppo: "
@@ -161,7 +171,7 @@ def _trainable(description: _Description, text: str, source: str) -> ModelMetada
     )
 
 
-def _parse(content: Mapping[str, Any], source: str) -> _Description:
+def _parse(content: Mapping[str, Any], source: str) -> ModelDescription:
     kind = _one_of(content, "action_space_type", ("discrete", "continuous"), source).lower()
     algorithm = _one_of(content, "training_algorithm", _ALGORITHMS, source).lower()
     if algorithm == "sac" and kind == "discrete":
@@ -173,7 +183,7 @@ def _parse(content: Mapping[str, Any], source: str) -> _Description:
     version, sensors = _version_and_sensors(content, source)
     _check_lidar_config(content.get("lidar_config", {}), source)
     actions = _actions(space, source) if kind == "discrete" else _bounds(space, source)
-    return _Description(
+    return ModelDescription(
         action_space=actions,
         sensors=sensors,
         neural_network=_one_of(content, "neural_network", _NETWORKS, source),

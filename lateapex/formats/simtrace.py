@@ -1,13 +1,13 @@
-"""What happened at every step: trace CSV files, and the SIM_TRACE_LOG lines of a log.
+"""Episodes as trace CSV files and SIM_TRACE_LOG lines, and back again as records.
 
 A CSV holds numbers as Python prints them, a log line rounds them. Yaw is in degrees here and in radians in records.
-The reader takes the CSV generations from 2020 on, of 16 to 19 columns; the header says which.
+`formats.trace` reads every generation, tolerantly; the reader here refuses a file that is not whole.
 """
 
 from __future__ import annotations
 
+import io
 import math
-import re
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
@@ -15,22 +15,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lateapex.errors import FormatError
+from lateapex.formats.trace import HEADER, LOG_FORM, action_texts, progress_texts, read_trace
 from lateapex.records import STATUSES, STEP_DTYPE, EpisodeRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Literal
 
     from numpy.typing import NDArray
 
-HEADER = (
-    "episode,steps,X,Y,yaw,steer,throttle,action,reward,done,all_wheels_on_track,progress,closest_waypoint,track_len,"
-    "tstamp,episode_status,pause_duration,obstacle_crash_counter,wall_clock"
-)
-"""First line of a CSV of the newest generation, without its line end."""
+    from lateapex.formats.trace import Trace
 
-_LOG_LINE = "SIM_TRACE_LOG:%d,%d,%.4f,%.4f,%.4f,%.2f,%.2f,%s,%.4f,%s,%s,%.4f,%d,%.2f,%s,%s,%.2f\n"
-_REQUIRED = HEADER.split(",")[:16]
-_BRACKET = re.compile(r"\[[^\]]*\]")
+_LOG_LINE = "SIM_TRACE_LOG:" + ",".join(LOG_FORM[:17]) + "\n"
+_OF_RECORDS = {
+    "steps": "steps",
+    "x": "X",
+    "y": "Y",
+    "steering_angle": "steer",
+    "speed": "throttle",
+    "action": "action",
+    "reward": "reward",
+    "done": "done",
+    "all_wheels_on_track": "all_wheels_on_track",
+    "progress": "progress",
+    "closest_waypoint": "closest_waypoint",
+    "sim_time": "tstamp",
+    "status": "episode_status",
+    "wall_clock": "wall_clock",
+}
+"""Where the columns of a record stand in a trace; yaw is told in another unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +56,10 @@ class TracedEpisode:
     """m"""
     steps: NDArray[Any]
     """Rows of `STEP_DTYPE`, `[T]`; action is -1 in a continuous action space, wall_clock NaN in older files."""
+
+    def record(self, phase: Literal["training", "evaluation"], track: str, car: int = 0) -> EpisodeRecord:
+        """Return the episode as our own simulator would have recorded it; penalty waits are steps like others."""
+        return EpisodeRecord(phase=phase, track=track, track_length=self.track_length, car=car, steps=self.steps)
 
 
 def write_simtrace(episodes: Iterable[tuple[int, EpisodeRecord]]) -> str:
@@ -62,7 +79,7 @@ def write_rows(number: int, record: EpisodeRecord) -> str:
         _action_texts(steps),
         map(repr, steps["reward"].tolist()),
         *(map(repr, steps[name].tolist()) for name in ("done", "all_wheels_on_track")),
-        _progress(steps["progress"]),
+        progress_texts(steps["progress"]),
         map(repr, steps["closest_waypoint"].tolist()),
         repeat(repr(float(record.track_length))),
         map(repr, steps["sim_time"].tolist()),
@@ -94,29 +111,37 @@ def write_log_lines(number: int, record: EpisodeRecord) -> str:
 
 
 def read_simtrace(text: str, source: str) -> list[TracedEpisode]:
-    """Read a trace CSV; `source` is the file's name, for messages.
+    """Read a trace CSV that must be whole; `source` is the file's name, for messages.
 
     Raises:
         FormatError: columns are missing, or a line is broken; with the number of the line.
     """
-    header, *lines = text.rstrip("\n").split("\n")
-    names = header.rstrip("\r").split(",")
-    missing = [name for name in _REQUIRED if name not in names]
-    if missing:
-        raise FormatError(f"{source}: line 1 has no column {missing[0]!r}; expected {','.join(_REQUIRED[:4])},...")
-    rows = [_fields(line, len(names), place, source) for place, line in enumerate(lines, start=2)]
-    if not rows:
-        return []
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    trace = read_trace(io.BytesIO(text.encode()), source)
+    if trace.faults:
+        line, message = trace.faults[0]
+        raise FormatError(f"{source}: line {line}{'' if message.startswith('has ') else ':'} {message}")
+    return episodes_of(trace)
+
+
+def episodes_of(trace: Trace) -> list[TracedEpisode]:
+    """Cut a trace into its episodes: a new one begins where the number changes or the steps start again.
+
+    How an episode of 2019 ended is not told; one that is done counts as a lap at 100 % of progress, else as off track.
+    """
+    rows = trace.rows
     steps = np.empty(len(rows), STEP_DTYPE)
-    for name, (column, convert) in _COLUMNS.items():
-        steps[name] = _convert(columns.get(column), column, convert, source)
-    numbers = np.array(_convert(columns["episode"], "episode", int, source))
-    lengths = _convert(columns["track_len"], "track_len", float, source)
-    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist()]
+    for name, column in _OF_RECORDS.items():
+        steps[name] = rows[column]
+    steps["yaw"] = list(map(math.radians, rows["yaw"].tolist()))
+    if "episode_status" not in trace.columns:
+        ends = np.where(rows["progress"] >= 100.0, STATUSES.index("lap_complete"), STATUSES.index("off_track"))
+        steps["status"] = np.where(rows["done"], ends, STATUSES.index("in_progress"))
+    begins = (np.diff(rows["episode"]) != 0) | (np.diff(rows["steps"]) < 0)
+    cuts: Sequence[int] = (np.flatnonzero(begins) + 1).tolist()
     return [
-        TracedEpisode(number=int(numbers[start]), track_length=lengths[start], steps=steps[start:end])
-        for start, end in zip(starts, [*starts[1:], len(rows)], strict=True)
+        TracedEpisode(number=int(rows["episode"][start]), track_length=float(rows["track_len"][start]), steps=part)
+        for start, part in zip([0, *cuts], np.split(steps, cuts), strict=True)
+        if len(part)
     ]
 
 
@@ -126,100 +151,9 @@ def _degrees(yaw: NDArray[np.float64]) -> list[float]:
     return degrees
 
 
-def _action_texts(steps: NDArray[Any]) -> Iterable[str]:
-    """The place in the action list; `[steer speed]` where there is none, as the original's newest version writes it."""
-    actions = steps["action"].tolist()
-    if min(actions, default=0) >= 0:
-        return map(str, actions)
-    pairs = zip(steps["steering_angle"].tolist(), steps["speed"].tolist(), strict=True)
-    return [f"[{angle!r} {speed!r}]" for angle, speed in pairs]
-
-
-def _progress(progress: NDArray[np.float64]) -> list[str]:
-    texts = list(map(repr, progress.tolist()))
-    for place in np.flatnonzero(progress == 100.0).tolist():
-        texts[place] = "100"  # the original cuts a lap's end to the whole number
-    return texts
+def _action_texts(steps: NDArray[Any]) -> list[str]:
+    return action_texts(steps["action"], steps["steering_angle"], steps["speed"])
 
 
 def _words(status: NDArray[np.int8]) -> list[str]:
     return [STATUSES[place] for place in status.tolist()]
-
-
-def _fields(line: str, count: int, place: int, source: str) -> Sequence[str]:
-    fields = line.rstrip("\r").split(",")
-    if len(fields) != count and "[" in line:
-        fields = _BRACKET.sub(lambda action: action[0].replace(",", " "), line.rstrip("\r")).split(",")
-    if len(fields) != count:
-        raise FormatError(f"{source}: line {place} has {len(fields)} fields; the header has {count}")
-    return fields
-
-
-def _convert(texts: Sequence[str] | None, column: str, convert: Callable[[str], Any], source: str) -> list[Any]:
-    if texts is None:
-        return [math.nan]  # a column of a later generation; NumPy spreads it over the rows
-    try:
-        return list(map(convert, texts))
-    except (ValueError, OverflowError, KeyError):
-        place, found = next((place, found) for place, found in enumerate(texts) if _is_broken(found, convert))
-        raise FormatError(f"{source}: line {place + 2}: {column} is {found!r}; expected {_KINDS[convert]}") from None
-
-
-def _is_broken(text: str, convert: Callable[[str], Any]) -> bool:
-    try:
-        convert(text)
-    except (ValueError, OverflowError, KeyError):
-        return True
-    return False
-
-
-def _truth(text: str) -> bool:
-    return {"True": True, "False": False}[text]
-
-
-def _whole(text: str) -> int:
-    number = int(float(text))
-    if not -(2**31) <= number < 2**31:
-        raise ValueError(text)
-    return number
-
-
-def _action(text: str) -> int:
-    return -1 if text.lstrip('"').startswith("[") else _whole(text)
-
-
-def _radians(text: str) -> float:
-    return math.radians(float(text))
-
-
-def _status(text: str) -> int:
-    return STATUSES.index(text)
-
-
-_COLUMNS: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "steps": ("steps", _whole),
-    "x": ("X", float),
-    "y": ("Y", float),
-    "yaw": ("yaw", _radians),
-    "steering_angle": ("steer", float),
-    "speed": ("throttle", float),
-    "action": ("action", _action),
-    "reward": ("reward", float),
-    "done": ("done", _truth),
-    "all_wheels_on_track": ("all_wheels_on_track", _truth),
-    "progress": ("progress", float),
-    "closest_waypoint": ("closest_waypoint", _whole),
-    "sim_time": ("tstamp", float),
-    "status": ("episode_status", _status),
-    "wall_clock": ("wall_clock", float),
-}
-
-_KINDS: dict[Callable[[str], Any], str] = {
-    float: "a number",
-    int: "a whole number",
-    _whole: "a whole number",
-    _radians: "degrees",
-    _truth: "True or False",
-    _action: "an action's number or [steer speed]",
-    _status: "one of " + ", ".join(STATUSES),
-}

@@ -10,7 +10,7 @@ from lateapex.config import read_toml
 from lateapex.env.reward import load_reward, reward_names
 from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
-from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, open_run, read_settings, read_tracks
+from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, open_trained, read_settings, read_tracks
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track_list import labels, names_file, split_tracks
 
@@ -41,7 +41,7 @@ def settings_of_run(url: str) -> dict[str, Any]:
     Raises:
         RunError, ConfigError: no run is there, or it is damaged.
     """
-    storage = open_run(url)
+    storage = open_trained(url)
     return _without(_of_run(read_settings(storage), storage), _HISTORY)
 
 

@@ -23,7 +23,14 @@ from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_reward import watched
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_metadata, run_reward, run_vehicle
+from lateapex.jobs.run_folder import (
+    open_trained,
+    read_settings,
+    read_tracks,
+    run_metadata,
+    run_reward,
+    run_vehicle,
+)
 from lateapex.models.drive import drive, patience
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord
@@ -153,7 +160,7 @@ def evaluate(
         RunError: no run, or no model yet, is there.
         TrackError: the track is unknown or no track.
     """
-    storage = open_run(config.run)
+    storage = open_trained(config.run)
     reward = run_reward(storage, sandbox=config.sandbox)
     with watched(reward, tell):
         return _evaluate(config, storage, reward, now)

@@ -131,6 +131,18 @@ def open_run(url: str) -> Storage:
     raise RunError(f"run folder {url} {what}{guess or '; give the folder that lateapex train named'}")
 
 
+def open_trained(url: str) -> Storage:
+    """Open a run folder that was made by training; raises as `open_run`, and for one that was imported."""
+    storage = open_run(url)
+    if "imported" in read_toml(_text(storage, SETTINGS), f"{url}/{SETTINGS}"):
+        reward = f" --reward {url}/{REWARD}" if storage.exists(REWARD) else ""
+        raise RunError(
+            f"{url} was imported and has no model of ours: weights are not converted; "
+            f"train one with its files: lateapex train --model-metadata {url}/{METADATA}{reward}"
+        )
+    return storage
+
+
 def read_settings(storage: Storage) -> dict[str, Any]:
     """The resolved settings of a run, without the notes on versions and machine.
 

@@ -53,6 +53,8 @@ class RunSummary:
     """When it was begun or last trained, s since 1970."""
     size: int
     """Bytes of all its files."""
+    imported: bool = False
+    """Whether another system trained it, so that there is no model of ours."""
 
 
 class DamagedRun(NamedTuple):
@@ -105,7 +107,8 @@ def summarise(url: str) -> RunSummary:
     """
     storage = DiskStorage(url)
     settings = settings_of(storage)
-    _check_whole(storage, settings)
+    if "imported" not in settings:  # of another simulator, which may have kept less
+        _check_whole(storage, settings)
     updates, evaluations = _log_entries(storage)
     newest, judged = (updates or [{}])[-1], (evaluations or [{}])[-1]
     laps = [entry["best_lap"] for entry in (*updates, *evaluations) if entry["best_lap"] is not None]
@@ -125,6 +128,7 @@ def summarise(url: str) -> RunSummary:
         best_progress=max(means, default=None),
         changed=max(trained, default=0.0),
         size=sum(stat.st_size for _, stat in files),
+        imported="imported" in settings,
     )
 
 
@@ -244,7 +248,7 @@ def _numbers(entry: Mapping[str, Any], source: str, whole: Iterable[str], other:
 def _description(storage: DiskStorage) -> dict[str, Any]:
     """Everything that makes a run what it is, flat: settings and versions by their dotted names, files by digest."""
     described = dict(_flat(settings_of(storage)))
-    for name in (REWARD, METADATA):
+    for name in filter(storage.exists, (REWARD, METADATA)):
         data = storage.read(name)
         described[name] = f"{len(data.splitlines())} lines, {hashlib.sha256(data).hexdigest()[:7]}"
     return described

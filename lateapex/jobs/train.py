@@ -19,14 +19,16 @@ from lateapex.env.racing import RacingTask, with_channels
 from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import starts_of
 from lateapex.errors import LateapexError, RewardError
+from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata
+from lateapex.formats.training_log import head_lines
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.run_folder import (
     FIRST_MODEL,
     create_run,
     drop_run,
     drop_unfinished,
-    open_run,
+    open_trained,
     read_settings,
     read_tracks,
     run_hyperparameters,
@@ -139,7 +141,7 @@ def resume(
         changes: settings that may differ from the run's: those of `trainer` that bound it, and how much it keeps. They
             are the run's from then on.
     """
-    storage = open_run(url)
+    storage = open_trained(url)
     source = f"{url}/run.toml"
     before = parse(TrainConfig, read_settings(storage), source)
     config = _resolved(parse(TrainConfig, merge(read_settings(storage), without_none(changes or {})), source))
@@ -186,7 +188,10 @@ def _assembled(
     if config.pretrained is not None and not storage.exists(STATE):
         first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}")
         policy.load_state_dict(first.state_dict())
-    files = RunFolderSink(storage, run_hyperparameters(storage).num_episodes_between_training)
+    hyperparameters = run_hyperparameters(storage)
+    world = ",".join(track.name for track in tracks)
+    head = head_lines(world, metadata, write_hyperparameters(hyperparameters))
+    files = RunFolderSink(storage, hyperparameters.num_episodes_between_training, head)
     trainer = Trainer(
         config.trainer,
         policy=policy,

@@ -9,7 +9,7 @@ from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparamete
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
 from lateapex.jobs.config_file import read_text
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import Inputs, Origin, open_run, read_settings, run_metadata
+from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_metadata
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.training.checkpoint import load_version
@@ -68,7 +68,7 @@ def _origin(config: TrainConfig, metadata: ModelMetadata) -> Origin | None:
     """The trained model to begin with; it has to be one of the same networks and actions."""
     if config.pretrained is None:
         return None
-    storage = open_run(config.pretrained)
+    storage = open_trained(config.pretrained)
     settings, theirs = read_settings(storage), run_metadata(storage)
     for key in ("network", "critic"):
         found = str(settings.get(key))

@@ -21,8 +21,15 @@ import numpy as np
 
 from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
-from lateapex.formats.simtrace import HEADER, write_log_lines, write_rows
-from lateapex.formats.training_log import best_model_lines, episode_line, evaluation_lines, policy_line
+from lateapex.formats.simtrace import write_log_lines, write_rows
+from lateapex.formats.trace import HEADER
+from lateapex.formats.training_log import (
+    best_model_lines,
+    checkpoint_numbers_line,
+    episode_line,
+    evaluation_lines,
+    policy_line,
+)
 from lateapex.records import EpisodeRecord, EvaluationRecord, TrackEvaluation, UpdateRecord
 
 if TYPE_CHECKING:
@@ -40,12 +47,13 @@ class RunFolderSink:
     A StorageError loses nothing: what could not be written is still held, and `flush` writes it once there is room.
     """
 
-    def __init__(self, storage: Storage, episodes_per_iteration: int) -> None:
+    def __init__(self, storage: Storage, episodes_per_iteration: int, head: str = "") -> None:
+        """`head` is what logs/training.log begins with, see `training_log.head_lines`."""
         self._storage = storage
         self._per_iteration = episodes_per_iteration
         self._traces = _Traces(storage, episodes_per_iteration)
         self._metrics = _Metrics(storage)
-        self._log = _Log(storage, "logs/training.log")
+        self._log = _Log(storage, "logs/training.log", head)
         self._updates = _Log(storage, "logs/training.jsonl")
         self._episodes = 0  # of training, finished
         self._steps = 0  # in them
@@ -63,7 +71,7 @@ class RunFolderSink:
             if record.phase == "evaluation" or self._episodes % self._per_iteration:
                 return
         elif isinstance(record, UpdateRecord):
-            self._updates.add(_json_line("update", record))
+            self._updates.add(json_line("update", record))
             self._log.add(policy_line(record.losses))
         elif isinstance(record, EvaluationRecord):
             self._take_evaluation(record)
@@ -138,7 +146,7 @@ class RunFolderSink:
         self._log.add(episode_line(record, last + 1, self._steps, iteration))
 
     def _take_evaluation(self, record: EvaluationRecord) -> None:
-        self._updates.add(_json_line("evaluation", record))
+        self._updates.add(json_line("evaluation", record))
         progress = self._metrics.evaluation_progress(since=self._judged)
         mean = record.mean_progress if math.isfinite(record.mean_progress) else None
         self._judged = self._metrics.count
@@ -147,15 +155,18 @@ class RunFolderSink:
             name = _checkpoint_name(record.iteration, record.steps)
             self._log.add(best_model_lines(name, mean, *self._best))
             self._best = name, mean
+        best = -1 if self._best[0] is None else int(self._best[0].partition("_")[0])
+        self._log.add(checkpoint_numbers_line(best, record.iteration))
 
 
 class _Log:
     """A file that only grows; what was added since the last flush is held."""
 
-    def __init__(self, storage: Storage, name: str) -> None:
+    def __init__(self, storage: Storage, name: str, head: str = "") -> None:
         self._storage = storage
         self._name = name
-        self._held: list[str] = []
+        self._head = head
+        self._held = [head]
         self.size = 0  # bytes in the storage
 
     def add(self, text: str) -> None:
@@ -175,6 +186,7 @@ class _Log:
         self._storage.truncate(self._name, size)
         if not size:
             self._storage.delete(self._name)
+            self._held.append(self._head)
         self.size = size
 
     def text(self) -> str:
@@ -283,7 +295,8 @@ def _checkpoint_name(iteration: int, steps: int) -> str:
     return f"{iteration}_Step-{steps}.pt"
 
 
-def _json_line(kind: str, record: UpdateRecord | EvaluationRecord) -> str:
+def json_line(kind: str, record: UpdateRecord | EvaluationRecord) -> str:
+    """Return a record's line in logs/training.jsonl, with its end; `kind` is "update" or "evaluation"."""
     values = {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
     return json.dumps({"kind": kind, **values}, allow_nan=False) + "\n"
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lateapex.errors import FormatError
-from lateapex.formats.checkpoints import CheckpointEntry, read_checkpoints, write_checkpoints
+from lateapex.formats.checkpoints import (
+    CheckpointEntry,
+    read_checkpoints,
+    read_coach_checkpoint,
+    write_checkpoints,
+    write_coach_checkpoint,
+)
 
 BEST = CheckpointEntry("3_Step-900.pt", 43.5, 12.25)
 LAST = CheckpointEntry("4_Step-1200.pt", None, 20.0)
@@ -71,3 +78,25 @@ entries = st.builds(CheckpointEntry, st.from_regex(r"\d{1,4}_Step-\d{1,9}\.pt", 
 @given(entries, entries)
 def test_what_is_written_reads_back_with_every_digit(best, last):
     assert read_checkpoints(write_checkpoints(best, last), "c.json") == (best, last)
+
+
+def test_real_files_are_written_again_byte_for_byte(shared_data):
+    text = (shared_data / "checkpoints/console_2021_deepracer_checkpoints.json").read_text()
+    assert write_checkpoints(*read_checkpoints(text, "c.json")) == text
+    for name in ("console_2020.coach_checkpoint", "console_2021.coach_checkpoint"):
+        text = (shared_data / "checkpoints" / name).read_text()
+        assert write_coach_checkpoint(read_coach_checkpoint(text, name)) == text
+        assert text.endswith(".ckpt")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "../x.ckpt", "a/b.ckpt", "a\\b", ".", "a\x00b", "a\nb"])
+def test_a_coach_checkpoint_that_names_no_file_is_refused(text):
+    with pytest.raises(FormatError, match="expected a checkpoint's name"):
+        read_coach_checkpoint(text, ".coach_checkpoint")
+
+
+def test_made_entries_are_byte_for_byte_the_golden_file():
+    text = (Path(__file__).parents[1] / "golden" / "deepracer_checkpoints.json").read_text()
+    entries = CheckpointEntry("3_Step-3000.pt", 71.875, 12.5), CheckpointEntry("4_Step-4000.pt", None, 15.0)
+    assert write_checkpoints(*entries) == text
+    assert read_checkpoints(text, "c.json") == entries

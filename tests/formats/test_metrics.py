@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from made_records import episode
 
 from lateapex.errors import FormatError
-from lateapex.formats.metrics import LABELS, evaluation_entry, read_metrics, training_entry, write_metrics
+from lateapex.formats.metrics import (
+    LABELS,
+    evaluation_entry,
+    read_metrics,
+    read_metrics_file,
+    training_entry,
+    write_metrics,
+)
 from lateapex.formats.simtrace import read_simtrace
 from lateapex.records import STATUSES, EpisodeRecord
 
@@ -132,8 +139,7 @@ def test_every_real_file_is_written_byte_for_byte(shared_data):
     files = metrics_files(shared_data)
     assert len(files) > 15
     for path in files:
-        metric = json.loads(path.read_text()).get("best_model_metric")
-        assert write_metrics(read(path), best_model_metric=metric) == path.read_text(), path
+        assert read_metrics_file(path.read_text(), path.name).text == path.read_text(), path
 
 
 def test_entries_may_be_json_text_already():
@@ -146,6 +152,7 @@ def test_entries_may_be_json_text_already():
     [
         ('{"metrics": [{', "m.json is not JSON"),
         ("{}", "m.json: metrics is null; expected a list of episodes"),
+        ('{"metrics": [], "best_model_metric": 1}', "best_model_metric is 1; expected progress, reward or laptime"),
         ('{"metrics": [3]}', r"m.json: metrics\[0\] is 3; expected an object"),
         ('{"metrics": [{}]}', r"m.json: metrics\[0\]: completion_percentage is null; expected a whole number"),
     ],
@@ -158,6 +165,15 @@ def test_a_broken_file_is_refused(text, message):
 def test_an_entry_without_status_is_refused():
     entry = training_entry(episode(), 1, 1) | {"episode_status": 5}
     with pytest.raises(FormatError, match="episode_status is 5; expected a text"):
+        read_metrics(write_metrics([entry]), "m.json")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("episode", "1"), ("trial", 10**400), ("reward_score", None), ("phase", "racing")]
+)
+def test_an_entry_of_training_has_an_episode_a_reward_and_a_phase(key, value):
+    entry = training_entry(episode(), 1, 1) | {key: value}
+    with pytest.raises(FormatError, match=rf"metrics\[0\]: {key} is .*; expected"):
         read_metrics(write_metrics([entry]), "m.json")
 
 

@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lateapex.env.actions import actions_of
 from lateapex.errors import MetadataError
-from lateapex.formats.model_metadata import Action, Bounds, Range, default_metadata, read_metadata, write_metadata
+from lateapex.formats.model_metadata import (
+    Action,
+    Bounds,
+    Range,
+    default_metadata,
+    describe_model,
+    read_metadata,
+    write_metadata,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -112,6 +122,32 @@ def test_actions_beyond_the_cars_limits_are_kept_as_written_with_a_warning(share
         assert read_metadata((folder / name).read_text(), name).warnings == (warning,), name
     clamped = read_metadata((folder / "speed_out_of_range.json").read_text(), "m.json")
     assert clamped.actions == (Action(0.0, 12.0),)
+
+
+def test_every_valid_file_is_described_whether_or_not_it_can_be_trained(shared_data):
+    for path in sorted((shared_data / "model_metadata").glob("*.json")):
+        description = describe_model(path.read_text(), path.name)
+        assert description.warnings == (), path.name
+        assert isinstance(description.action_space, Bounds) == ("continuous" in path.name or "sac" in path.name)
+
+
+def test_every_invalid_file_is_no_description_either(shared_data):
+    folder = shared_data / "model_metadata" / "invalid"
+    for name, expected in INVALID.items():
+        with pytest.raises(MetadataError) as caught:
+            describe_model((folder / name).read_text(), name)
+        assert expected in str(caught.value), name
+    for name, warning in CLAMPED.items():
+        assert describe_model((folder / name).read_text(), name).warnings == (warning,)
+
+
+def test_the_car_gets_values_beyond_its_limits_clamped(shared_data):
+    folder = shared_data / "model_metadata" / "invalid"
+    for name in CLAMPED:
+        actions = actions_of(read_metadata((folder / name).read_text(), name))
+        commands = actions.commands(np.arange(len(actions)), len(actions))
+        assert np.abs(np.degrees(commands.steering)).max() <= 30.0 + 1e-9
+        assert commands.throttle.max() <= 4.0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from made_records import episode
 
 from lateapex.errors import FormatError
-from lateapex.formats.simtrace import HEADER, read_simtrace, write_log_lines, write_rows, write_simtrace
+from lateapex.formats.simtrace import read_simtrace, write_log_lines, write_rows, write_simtrace
+from lateapex.formats.trace import HEADER
 from lateapex.records import STATUSES, EpisodeRecord
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -166,11 +167,11 @@ def test_line_ends_of_windows_and_actions_with_a_comma_are_taken():
         (f"{HEADER}\n{LINE.replace('3,1.0', '3.5,1.0')}", "t.csv: line 2: episode is '3.5'; expected a whole number"),
         (f"{HEADER}\n{LINE.replace('False', 'no')}", "t.csv: line 2: done is 'no'; expected True or False"),
         (f"{HEADER}\n{LINE.replace('prepare', 'ready')}", "t.csv: line 2: episode_status is 'ready'; expected one of"),
-        (f"{HEADER}\n{LINE.replace('90.0', '')}", "t.csv: line 2: yaw is ''; expected degrees"),
+        (f"{HEADER}\n{LINE.replace('90.0', '')}", "t.csv: line 2: yaw is ''; expected a number"),
         (f"{HEADER}\n{LINE.replace(',2,', ',x,')}", "t.csv: line 2: action is 'x'; expected an action's number"),
     ],
 )
 def test_a_broken_line_is_named_with_its_number(text, message):
     with pytest.raises(FormatError) as caught:
-        read_simtrace(text, "t.csv")
+        read_simtrace(text + "\n", "t.csv")
     assert str(caught.value).startswith(message)
