@@ -105,7 +105,7 @@ def _unpacked(path: Path, place: Path, wanted: Callable[[str], bool]) -> Content
             return _unpack(_tar_members(archive), path, place, wanted)
     except (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise FormatError(f"{path} is damaged: {error or 'it ends too early'}; download it again") from None
-    except (NotImplementedError, RuntimeError) as error:  # how zipfile refuses passwords and rare compressions
+    except RuntimeError as error:  # how zipfile refuses passwords and rare compressions
         raise FormatError(f"{path} cannot be unpacked: {error}; unpack it yourself and import the folder") from None
 
 
