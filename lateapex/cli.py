@@ -139,11 +139,11 @@ def train(
         "seed": seed,
         "cars": cars,
         "precision": precision,
-        "sandbox": sandbox,
         "call_at_step_1": call_at_step_1,
         "out": out,
     }
     bounds = {"steps": steps, "duration": duration, "until_laps": until_laps, "keep": keep}
+    changes = {"trainer": bounds, "sandbox": sandbox}
     _check_resume(resume, {"config": config, **settings})
     from lateapex.jobs import train as job
 
@@ -154,9 +154,9 @@ def train(
 
     with _clean_stdout(json_line), _stopping(console) as observe:
         if resume is not None:
-            result = job.resume(resume, {"trainer": bounds}, observe, tell)
+            result = job.resume(resume, changes, observe, tell)
         else:
-            whole = job.train_config({**settings, "trainer": bounds}, "command line", config)
+            whole = job.train_config({**settings, **changes}, "command line", config)
             result = job.train(whole, observe, tell)
     _show_trained(console, result)
     if json_line:

@@ -298,7 +298,7 @@ def read_reward(name_or_path: str | Path) -> tuple[str, str]:
     if word in reward_names():
         return _shipped(word), f"{word}.py"
     try:
-        return _decoded(Path(word).read_bytes()), word
+        return python_text(Path(word).read_bytes()), word
     except FileNotFoundError:
         names = reward_names()
         known = f"give the path of a Python file, or one of: {', '.join(names)}"
@@ -318,15 +318,20 @@ def summary(text: str) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         said = ast.get_docstring(ast.parse(text)) or ""
-    return " ".join(said.split("\n\n")[0].split()).partition(": an example")[0].rstrip(".")
+    first = " ".join(said.split("\n\n")[0].split())
+    return re.split(r": (?:an|the) example", first)[0].rstrip(".")
 
 
 def _shipped(name: str) -> str:
     return (resources.files("lateapex") / "data" / "rewards" / f"{name}.py").read_text(encoding="utf-8")
 
 
-def _decoded(data: bytes) -> str:
-    """Text of a Python file in whatever encoding it says it has; what it says then is UTF-8, as which it is kept."""
+def python_text(data: bytes) -> str:
+    """Text of a Python file in whatever encoding it says it has; what it says then is UTF-8, as which it is kept.
+
+    Raises:
+        UnicodeDecodeError, SyntaxError: it is in none, or in one that Python does not know.
+    """
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
     except SyntaxError:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import yaml
 
+from lateapex.env.reward import python_text
 from lateapex.errors import ConfigError, HyperparameterError, LateapexError, MetadataError
 from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.formats.json_text import parse_object
@@ -83,8 +84,9 @@ def check(
     findings: list[Finding] = []
     for name in files:
         try:
-            text = Path(name).read_bytes().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            data = Path(name).read_bytes()
+            text = python_text(data) if name.endswith(".py") else data.decode("utf-8-sig")
+        except (OSError, UnicodeDecodeError, SyntaxError) as error:
             findings.append(Finding("error", name, None, f"cannot be read: {error}; a text file in UTF-8 is needed"))
             continue
         if name.endswith(".py"):

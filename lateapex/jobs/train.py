@@ -138,15 +138,15 @@ def resume(
     """Go on with a run from its last saved state, or from its beginning if it never saved one.
 
     Args:
-        changes: settings that may differ from the run's: those of `trainer` that bound it, and how much it keeps. They
-            are the run's from then on.
+        changes: settings that may differ from the run's: those of `trainer` that bound it, how much it keeps, and
+            `sandbox`. They are the run's from then on.
     """
     storage = open_trained(url)
     source = f"{url}/run.toml"
     before = parse(TrainConfig, read_settings(storage), source)
     config = _resolved(parse(TrainConfig, merge(read_settings(storage), without_none(changes or {})), source))
     tracks, metadata = read_tracks(storage), run_metadata(storage)
-    with closing(run_reward(storage)) as reward:
+    with closing(run_reward(storage, sandbox=config.sandbox)) as reward:
         drop_unfinished(storage)
         trainer, files = _assembled(config, storage, tracks, metadata, reward)
         trainer.resume()

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_rewards import HABITS
 
 from lateapex.errors import ConfigError, LateapexError, TrackError
 from lateapex.formats.hyperparameters import read_hyperparameters
@@ -83,6 +84,11 @@ def test_a_file_that_is_no_text_is_an_error_and_the_others_are_checked(tmp_path)
     found = faults(tmp_path, hyperparameters_json='{"lr": 7}')
     assert [place for _, place, _ in found] == ["reward_function.py", "hyperparameters.json:1"]
     assert found[0][2].startswith("cannot be read: 'utf-8' codec can't decode byte 0xff")
+
+
+def test_a_reward_in_the_encoding_that_it_names_is_read_as_when_training(tmp_path):
+    (tmp_path / "reward_function.py").write_bytes(HABITS["latin_1"])
+    assert faults(tmp_path) == []
 
 
 @pytest.mark.parametrize(

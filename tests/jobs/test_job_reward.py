@@ -107,6 +107,18 @@ def test_the_first_step_is_called_where_the_switch_says_so(tmp_path: Path, rewar
 
 
 @linux
+def test_a_strangers_run_goes_on_behind_walls_where_that_is_asked(capsys, tmp_path: Path, reward: str) -> None:
+    run = small_run(tmp_path / "run", reward=reward, trainer={"steps": 32})
+    assert "sandbox = false" in (run / "run.toml").read_text()
+    (run / "reward_function.py").write_text("open('/etc/passwd')\n" + PRINTING)
+    said = command(capsys, "train", "--resume", run, "--sandbox", "--steps", 64)
+    assert said.error.endswith("reward_function.py:1: reads /etc/passwd, which the sandbox does not allow")
+    (run / "reward_function.py").write_text(PRINTING)
+    assert command(capsys, "train", "--resume", run, "--sandbox", "--steps", 64).code == 0
+    assert "sandbox = true" in (run / "run.toml").read_text()
+
+
+@linux
 def test_a_forbidden_deed_ends_the_run_with_2_and_the_model_so_far_is_kept(capsys, tmp_path: Path) -> None:
     path, run = tmp_path / "stranger.py", tmp_path / "run"
     path.write_text(LATE_DEED)
