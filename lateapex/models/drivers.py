@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lateapex.sim.dynamics import SUBSTEPS
 from lateapex.world.guide import guide_through
 from lateapex.world.lap_guess import careful_speeds
-from lateapex.world.motion import FASTEST, FULL_LOCK, SLOWEST, speed_command, steady_turns
+from lateapex.world.motion import FASTEST, FULL_LOCK, SLOWEST, SteadyTurns, speed_command, steady_turns
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 
@@ -55,15 +55,9 @@ class CentreLineDriver:
         speed = np.hypot(cars["u"], cars["v"])
         # `along` is the place of the front point, the aim is counted from the centre.
         centre = cars["along"] - self._vehicle.front_point
-        aim = self._at(cars["track"], centre + _NEAREST_AIM + _AIM_SECONDS * speed)
-        dx, dy = aim[:, 0] - cars["x"], aim[:, 1] - cars["y"]
-        cos, sin = np.cos(cars["yaw"]), np.sin(cars["yaw"])
-        ahead, left = dx * cos + dy * sin, dy * cos - dx * sin
-        curvature = 2.0 * left / np.maximum(dx * dx + dy * dy, 1e-6)
-        # A point behind is reached by the tightest turn to its side.
-        curvature = np.where(ahead > 0.0, curvature, np.copysign(self._turns.curvatures[-1], left))
-        angle = self._turns.steering(curvature, np.clip(speed, *self._turns.speeds[[0, -1]]))
-        wanted = np.minimum(self._at(cars["track"], centre + speed * STEP_SECONDS)[:, 2], self._turns.fastest(curvature))
+        aim = self._at(cars["track"], centre + aim_distance(speed))
+        angle, held = pursue(aim[:, 0], aim[:, 1], cars, self._turns)
+        wanted = np.minimum(self._at(cars["track"], centre + speed * STEP_SECONDS)[:, 2], held)
         command = np.clip(speed_command(wanted, self._vehicle), SLOWEST, FASTEST)
         return steer_to(angle, cars, self._vehicle), command
 
@@ -75,6 +69,23 @@ class CentreLineDriver:
         row = np.minimum(place.astype(np.int64), self._last[track] - 1)
         share = (place - row)[:, None]
         return np.asarray((1.0 - share) * self._table[track, row] + share * self._table[track, row + 1])
+
+
+def aim_distance(speed: Floats) -> Floats:
+    """How far ahead a car looks, m, at a speed, m/s."""
+    return np.asarray(_NEAREST_AIM + _AIM_SECONDS * speed)
+
+
+def pursue(x: Floats, y: Floats, cars: NDArray[Any], turns: SteadyTurns) -> tuple[Floats, Floats]:
+    """Angle of the joint, rad, that leads each car to a point by an arc, and the highest speed, m/s, for that arc."""
+    dx, dy = x - cars["x"], y - cars["y"]
+    cos, sin = np.cos(cars["yaw"]), np.sin(cars["yaw"])
+    ahead, left = dx * cos + dy * sin, dy * cos - dx * sin
+    curvature = 2.0 * left / np.maximum(dx * dx + dy * dy, 1e-6)
+    # A point behind is reached by the tightest turn to its side.
+    curvature = np.where(ahead > 0.0, curvature, np.copysign(turns.curvatures[-1], left))
+    speed = np.clip(np.hypot(cars["u"], cars["v"]), *turns.speeds[[0, -1]])
+    return turns.steering(curvature, speed), turns.fastest(curvature)
 
 
 def steer_to(angle: Floats, cars: NDArray[Any], vehicle: Vehicle) -> Floats:

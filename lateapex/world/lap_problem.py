@@ -38,7 +38,6 @@ Limit = Literal["all", "one"]
 OFFSET, HEADING, U, V, R, JOINT = range(6)
 
 _SMOOTH = 0.01  # m/s, of the tyres' kink; a fifth of the slip at which a tyre has half of its grip
-_CALM = 1e-4  # s/m, weight of changing controls
 _LEAST_SPEED = 0.15  # m/s forward; arc length is no clock for a standing car
 _NEAREST_CENTRE = 0.9  # share of the way from the guide to its centre of curvature that a car may use
 _MOST = np.array([np.inf, 1.3, 6.0, 3.0, 9.0, FULL_LOCK])  # of each state, generous
@@ -125,6 +124,7 @@ def solve_lap(
     *,
     limit: Limit,
     slip: float,
+    calm: float,
     last: float | None = None,
     held: bool = False,
     near: bool = False,
@@ -136,6 +136,7 @@ def solve_lap(
         guess: where the search starts.
         limit: "all" wheels within the lanes, or "one" at least.
         slip: rad, the largest angle between where the car points and where it goes.
+        calm: s m, weight of the squared changes of the controls, as shares of full lock and of 3 m/s.
         last: m, length of the last interval of an open guide; as the others if not given.
         held: the first state is that of the guess; a loop's never is.
         near: the guess is nearly the solution.
@@ -157,7 +158,7 @@ def solve_lap(
     slides = ca.vertcat(states[V, :] - slide * states[U, :], -states[V, :] - slide * states[U, :])
     problem = {
         "x": ca.vertcat(ca.vec(states), ca.vec(inner), ca.vec(controls)),
-        "f": ca.sum2(seconds) + _unrest(ca, guide, controls),
+        "f": ca.sum2(seconds) + calm * _unrest(ca, guide, controls),
         "g": ca.vertcat(defects, ca.vec(outside), ca.vec(slides)),
     }
     none, free = np.zeros(defects.numel()), np.full(slides.numel(), -np.inf)
@@ -259,7 +260,7 @@ def _unrest(ca: ModuleType, guide: Guide, controls: Any) -> Any:
     """Weighted squares of the controls' changes."""
     before = ca.horzcat(controls[:, -1], controls[:, :-1]) if guide.closed else controls[:, :-1]
     changes = (controls if guide.closed else controls[:, 1:]) - before
-    return _CALM / guide.spacing * (ca.sumsqr(changes[0, :]) / FULL_LOCK**2 + 0.1 * ca.sumsqr(changes[1, :]))
+    return 1.0 / guide.spacing * (ca.sumsqr(changes[0, :]) / FULL_LOCK**2 + ca.sumsqr(changes[1, :]) / 9)
 
 
 def _bounds(guide: Guide, vehicle: Vehicle, guess: Plan, held: bool) -> tuple[Floats, Floats]:

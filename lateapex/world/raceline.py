@@ -34,6 +34,9 @@ SLIP: Final = math.radians(20.0)
 MARGIN: Final = 0.01
 """m that a wheel keeps from the border"""
 
+CALM: Final = 1e-3
+"""s m, weight of hasty commands; 1e-2 makes a line that a driver with 15 decisions a second can follow"""
+
 _COARSE, _FINE = 0.2, 0.1  # m from station to station
 _RETRIES = (1.0, 0.8, 0.65)  # times both of them
 _LAUNCH = 0.08  # m, at least, that a car starts straight ahead
@@ -79,6 +82,8 @@ class Raceline:
     """[S] m/s to the left"""
     r: Floats
     """[S] rad/s"""
+    joint: Floats
+    """[S] rad, angle of the steering joint at this station"""
     steering: Floats
     """[S] rad, commanded from this station to the next, left positive"""
     throttle: Floats
@@ -103,6 +108,7 @@ def raceline(
     limit: Limit = "all",
     slip: float = SLIP,
     margin: float = MARGIN,
+    calm: float = CALM,
 ) -> Raceline:
     """Find the fastest lap of a track.
 
@@ -112,14 +118,20 @@ def raceline(
         limit: "all" wheels stay on the road (`all_wheels_on_track`), or "one" at least, which is what the rules ask.
         slip: rad, the largest angle between where the car points and where it goes.
         margin: m that the wheels keep from the border.
+        calm: weight of the squared changes of the commands, see `CALM`; more of it is slower and smoother.
 
     Raises:
         ConfigError: CasADi is not installed; an argument lies outside its range; a flying lap of an open track.
     """
-    _check(track, start, limit, slip, margin)
+    _check(track, start, limit, slip, margin, calm)
     casadi()
-    search = _Search(track, vehicle or Vehicle(), start, limit, slip, margin)
+    search = _Search(track, vehicle or Vehicle(), start, limit, slip, margin, calm)
     return next(filter(None, map(search.fastest, _RETRIES)), None) or search.careful()
+
+
+def drivable(track: Track, vehicle: Vehicle | None = None, *, start: Start = "flying", limit: Limit = "all") -> Raceline:
+    """Find the fastest lap that a driver with 15 decisions a second can follow: little slip, no hasty commands."""
+    return raceline(track, vehicle, start=start, limit=limit, slip=math.radians(8.0), margin=0.02, calm=0.01)
 
 
 def wheels(line: Raceline) -> Floats:
@@ -153,6 +165,7 @@ class _Search:
     limit: Limit
     slip: float
     margin: float
+    calm: float
     iterations: int = 0
 
     def fastest(self, scale: float) -> Raceline | None:
@@ -201,6 +214,7 @@ class _Search:
             guess.plan,
             limit=self.limit,
             slip=self.slip,
+            calm=self.calm,
             last=launch.last if launch else None,
             held=launch is not None,
             near=near,
@@ -239,12 +253,13 @@ class _Search:
             u=states[:, U],
             v=states[:, V],
             r=states[:, R],
+            joint=states[:, JOINT] if states.shape[1] > JOINT else controls[:, 0],
             steering=controls[:, 0],
             throttle=speed_command(controls[:, 1], self.vehicle),
         )
 
 
-def _check(track: Track, start: Start, limit: Limit, slip: float, margin: float) -> None:
+def _check(track: Track, start: Start, limit: Limit, slip: float, margin: float, calm: float) -> None:
     if start == "flying" and not track.closed:
         raise ConfigError(f"{track.name} has two ends, so that no flying lap exists; start 'standing' is needed")
     for name, word, known in (("start", start, ("flying", "standing")), ("limit", limit, ("all", "one"))):
@@ -254,6 +269,8 @@ def _check(track: Track, start: Start, limit: Limit, slip: float, margin: float)
         raise ConfigError(f"slip is {math.degrees(slip):g} degrees; more than 0 and at most 90 is needed, usual is 20")
     if not 0.0 <= margin <= 0.2:
         raise ConfigError(f"margin is {margin:g} m; 0 to 0.2 is needed, usual is {MARGIN:g}")
+    if not 0.0 <= calm <= 1.0:
+        raise ConfigError(f"calm is {calm:g}; 0 to 1 is needed, usual is {CALM:g}")
 
 
 def _lanes(track: Track, guide: Guide, vehicle: Vehicle, margin: float) -> Lanes:
