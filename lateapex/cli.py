@@ -23,6 +23,7 @@ from rich.table import Table
 
 from lateapex.commands.check import check
 from lateapex.commands.doctor import doctor
+from lateapex.commands.line import find_line
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.tracks import app as tracks_app
 from lateapex.errors import ConfigError, LateapexError
@@ -47,6 +48,7 @@ app.add_typer(tracks_app)
 app.add_typer(runs_app)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex doctor")(doctor)
+app.command("line", epilog="Example: lateapex line oval")(find_line)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")]
 

@@ -89,7 +89,7 @@ def pursue(x: Floats, y: Floats, cars: NDArray[Any], turns: SteadyTurns) -> tupl
 
 
 def steer_to(angle: Floats, cars: NDArray[Any], vehicle: Vehicle) -> Floats:
-    """Commands, rad, with which the steering joints come to some angles by the end of the decision, or as near as can be.
+    """Commands, rad, with which the steering joints come to some angles by the end of the decision.
 
     Args:
         angle: `[N]` rad.

@@ -193,7 +193,7 @@ def _deviations_of(vehicle: Vehicle) -> int:
 class _Horizon(NamedTuple):
     """The next decisions from each station as one quadratic problem in the corrections `z` (first decision first).
 
-    Least 1/2 z'Hz + (F d + f)'z for deviations d now, with z within its bounds; `C` is twice the decisions looked ahead.
+    Least 1/2 z'Hz + (F d + f)'z for deviations d now, z within its bounds; `C` is twice the decisions ahead.
     """
 
     hessian: Floats  # [M, C, C]
@@ -260,7 +260,7 @@ def _least_cost(hessian: Floats, slope: Floats, least: Floats, most: Floats) -> 
 
 
 def _linearised(lap: _Stations, vehicle: Vehicle, size: int) -> tuple[Floats, Floats]:
-    """Deviations one decision later per deviation (and the push, last), `[M, D + 1, D + 1]`; per command, `[M, D + 1, 2]`."""
+    """Deviations one decision later per deviation (the push last), `[M, D + 1, D + 1]`; per command, `[.., 2]`."""
     stations = np.arange(lap.count)
     target = lap.after(stations)
 

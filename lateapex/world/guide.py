@@ -153,7 +153,7 @@ def border_segments(track: Track) -> Floats:
 
 
 def on_road(track: Track, points: Floats) -> NDArray[np.bool_]:
-    """Whether points `[n, 2]` lie inside the road polygon: a ray to the east crosses its border an odd number of times."""
+    """Whether points `[n, 2]` lie inside the road polygon, by rays to the east."""
     x, y, dx, dy = border_segments(track).T
     px, py = points[:, 0, None], points[:, 1, None]
     spans = (y > py) != (y + dy > py)

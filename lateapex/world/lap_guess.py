@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lateapex.world.guide import Guide, guide_through, middle_guide, room
 from lateapex.world.lap_problem import JOINT, OFFSET, Plan, R, U, V, smoothest_offsets
-from lateapex.world.motion import GRAVITY, FULL_LOCK, steady_turns, wheel_speeds
+from lateapex.world.motion import FULL_LOCK, GRAVITY, steady_turns, wheel_speeds
 from lateapex.world.track import Track
 from lateapex.world.vehicle import Vehicle
 
@@ -35,7 +35,7 @@ class Lap(NamedTuple):
 
     @property
     def time(self) -> float:
-        """s from the first station to the last, or round to the first."""
+        """From the first station to the last, or round to the first, s."""
         return float(self.seconds.sum())
 
 

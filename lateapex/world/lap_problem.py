@@ -90,7 +90,7 @@ def casadi() -> ModuleType:
         import casadi as package
     except ImportError:
         raise ConfigError("the minimum-time line needs CasADi: pip install 'lateapex[line]'") from None
-    return package  # type: ignore[no-any-return] # ships no types
+    return package
 
 
 def smoothest_offsets(guide: Guide, least: Floats, most: Floats) -> Floats:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from lateapex.errors import ConfigError
 from lateapex.world.guide import Guide, distance_to_border, guide_through, on_road, room
 from lateapex.world.lap_guess import Lap, careful_lap, smoothest_guide
-from lateapex.world.lap_problem import HEADING, JOINT, OFFSET, Answer, Lanes, Limit, Plan, R, U, V, casadi, solve_lap
+from lateapex.world.lap_problem import HEADING, JOINT, OFFSET, Lanes, Limit, Plan, R, U, V, casadi, solve_lap
 from lateapex.world.motion import accelerations, speed_command, wheel_speeds
 from lateapex.world.track import Track
 from lateapex.world.vehicle import Vehicle
@@ -30,7 +30,7 @@ Start = Literal["flying", "standing"]
 Method = Literal["optimal", "careful"]
 
 SLIP: Final = math.radians(20.0)
-"""rad; of the steps in public logs of version-5 cars 99 in 100 slip less than 22 degrees: beyond, the tyres are a guess"""
+"""rad; of the steps in public logs of version-5 cars 99 in 100 slip less than 22 degrees"""
 MARGIN: Final = 0.01
 """m that a wheel keeps from the border"""
 
@@ -61,7 +61,7 @@ class Raceline:
     method: Method
     """ "careful": the optimiser failed; a lap of the smoothest line stands in, slower than need be."""
     lap_time: float
-    """s; from a standing start until the front point is at the line again, without the step for which the car is held"""
+    """s; from rest until the front point is at the line again, without the step for which the car is held"""
     careful_time: float
     """s that the careful lap takes, with which the search began"""
     iterations: int
@@ -129,7 +129,9 @@ def raceline(
     return next(filter(None, map(search.fastest, _RETRIES)), None) or search.careful()
 
 
-def drivable(track: Track, vehicle: Vehicle | None = None, *, start: Start = "flying", limit: Limit = "all") -> Raceline:
+def drivable(
+    track: Track, vehicle: Vehicle | None = None, *, start: Start = "flying", limit: Limit = "all"
+) -> Raceline:
     """Find the fastest lap that a driver with 15 decisions a second can follow: little slip, no hasty commands."""
     return raceline(track, vehicle, start=start, limit=limit, slip=math.radians(8.0), margin=0.02, calm=0.01)
 
@@ -288,7 +290,7 @@ def _laid_anew(lap: Lap, spacing: float) -> Lap:
     stations = np.linspace(0.0, ways[-1], len(guide.points), endpoint=False)
 
     def moved(values: Floats) -> Floats:
-        return np.interp(stations, ways, np.append(values, values[0]))
+        return np.asarray(np.interp(stations, ways, np.append(values, values[0])))
 
     columns = [moved(column) for column in states.T]
     columns[OFFSET] = np.zeros(len(stations))
@@ -328,7 +330,10 @@ def _launch(track: Track, vehicle: Vehicle, lap: Lap) -> _Launch:
     along, aside = np.cos(guide.headings - yaw), np.sin(guide.headings - yaw)
     gap = guide.points - (x, y)
     # In the frame of the start: the way ahead until the normal of each station is met.
-    ahead, left = gap[:, 0] * math.cos(yaw) + gap[:, 1] * math.sin(yaw), gap[:, 1] * math.cos(yaw) - gap[:, 0] * math.sin(yaw)
+    ahead, left = (
+        gap[:, 0] * math.cos(yaw) + gap[:, 1] * math.sin(yaw),
+        gap[:, 1] * math.cos(yaw) - gap[:, 0] * math.sin(yaw),
+    )
     ways = np.where(np.hypot(*gap.T) < _NEAR, ahead + left * aside / np.where(along > 0.5, along, np.nan), np.nan)
     ways[~(ways >= _LAUNCH)] = np.inf
     first = int(ways.argmin())
