@@ -101,10 +101,7 @@ def _blended(slopes: Floats, chords: Floats) -> Floats:
 
 def _directions(points: Floats, closed: bool, step: float) -> tuple[Floats, Floats]:
     """Heading and curvature at each of some evenly spaced points, by central differences."""
-    if closed:
-        ways = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0)
-    else:
-        ways = np.gradient(points, axis=0)
+    ways = np.roll(points, -1, axis=0) - np.roll(points, 1, axis=0) if closed else np.gradient(points, axis=0)
     headings = np.unwrap(np.arctan2(ways[:, 1], ways[:, 0]))
     if not closed:
         return headings, np.gradient(headings, step)

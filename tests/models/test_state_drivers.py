@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from lateapex.world.vehicle import Vehicle
 
 CAR = Vehicle()
 SLICK = {"friction": 0.434, "slip_forward": 0.17, "slip_sideways": 0.115, "yaw_inertia": 0.0184}
+LATE = {"steering_lag": 0.4, "steering_jump": 0.165}
 CARS = {
     "version2": Vehicle(
         **SLICK, speed_gain=0.99, speed_offset=0.055, max_wheel_speed=10.0, steering_lag=0.4, steering_jump=0.165
@@ -64,8 +67,6 @@ def test_commands_reach_the_car_through_the_continuous_action_space():
 
 def test_lines_of_different_vehicles_are_refused():
     line = drivable(load_track("oval"))
-    from dataclasses import replace
-
     with pytest.raises(ConfigError, match="2 vehicles in 2 lines"):
         LineDriver([line, replace(line, vehicle=CARS["version4"])])
 
