@@ -26,6 +26,7 @@ from lateapex.commands.doctor import doctor
 from lateapex.commands.fidelity import fidelity
 from lateapex.commands.film import film as film_command
 from lateapex.commands.import_run import import_run
+from lateapex.commands.line import find_line
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.runs import bytes_text
@@ -58,6 +59,7 @@ app.command(epilog="Example: lateapex doctor")(doctor)
 app.command("film", epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film_command)
 app.command(epilog="Example: lateapex fidelity --traces steps.csv.gz --physics 5")(fidelity)
 app.command("import", epilog="Example: lateapex import my-model.tar.gz --out runs/my-model")(import_run)
+app.command("line", epilog="Example: lateapex line oval")(find_line)
 
 VehicleName = Annotated[
     str | None,

@@ -1,0 +1,99 @@
+"""What the fastest lap looks like: its line over the track, coloured by speed, and the speeds along it."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from lateapex.analysis.pictures import (
+    FAINT,
+    FONT,
+    GROUND,
+    HEADER,
+    PANEL,
+    SIDE,
+    SPEED_COLOURS,
+    TEXT,
+    WIDE,
+    _draw_road,
+    _draw_start,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from lateapex.world.raceline import Raceline
+
+_PROFILE, _GAP, _BELOW = 240, 60, 80  # pixels
+_MARGIN = 30  # pixels; beside the road there is room for the start's arrow
+_WORDS = {"optimal": "minimum time", "careful": "NOT OPTIMAL: careful lap of the smoothest line"}
+
+
+def draw_line(line: Raceline) -> bytes:
+    """Draw a lap: the way of the car's centre over the track, and below it speed over distance.
+
+    Returns:
+        A PNG, 1400 pixels wide.
+    """
+    left, bottom, right, top = line.track.bounds
+    wide = WIDE - 2 * SIDE
+    tall = min(max(round(wide * (top - bottom) / (right - left)), wide // 4), wide)
+    height = HEADER + tall + _GAP + _PROFILE + _BELOW
+    figure = Figure(figsize=(WIDE / 100, height / 100), dpi=100, facecolor=GROUND)
+    axes = figure.add_axes((SIDE / WIDE, (_BELOW + _PROFILE + _GAP) / height, wide / WIDE, tall / height))
+    axes.set_axis_off()
+    pixel = max((right - left) / (wide - 2 * _MARGIN), (top - bottom) / (tall - 2 * _MARGIN))  # m
+    x, y = (left + right) / 2, (bottom + top) / 2
+    axes.set(xlim=(x - pixel * wide / 2, x + pixel * wide / 2), ylim=(y - pixel * tall / 2, y + pixel * tall / 2))
+    norm = Normalize(float(line.speed.min()), float(line.speed.max()))
+    _draw_road(axes, line.track)
+    _draw_start(axes, line.track, pixel)
+    _draw_coloured(axes, np.stack([line.x, line.y], axis=1), line.speed, norm, 5.0)
+    _draw_profile(
+        figure.add_axes((2 * SIDE / WIDE, _BELOW / height, (wide - SIDE) / WIDE, _PROFILE / height)), line, norm
+    )
+    name = f"{line.track.name}, reversed" if line.track.reversed else line.track.name
+    figure.text(
+        SIDE / WIDE, 1 - 58 / height, f"{name}   {line.lap_time:.2f} s", color=TEXT, size=25, weight="bold", family=FONT
+    )
+    figure.text(SIDE / WIDE, 1 - 96 / height, _summary(line), color=FAINT, size=15, family=FONT)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods carry no types
+    file = io.BytesIO()
+    canvas.print_png(file)
+    return file.getvalue()
+
+
+def _summary(line: Raceline) -> str:
+    wheels = "all wheels on the road" if line.limit == "all" else "one wheel on the road"
+    words = [_WORDS[line.method], f"{line.start} start", wheels, line.vehicle.name]
+    return "   ·   ".join([*words, f"{line.speed.min():.1f} to {line.speed.max():.1f} m/s"])
+
+
+def _draw_profile(axes: Axes, line: Raceline, norm: Normalize) -> None:
+    axes.set_facecolor(PANEL)
+    axes.fill_between(line.way, line.speed, color=FAINT, alpha=0.15, linewidth=0)
+    _draw_coloured(axes, np.stack([line.way, line.speed], axis=1), line.speed, norm, 3.0)
+    axes.set(xlim=(0, line.way[-1]), ylim=(0, 1.08 * float(line.speed.max())))
+    axes.tick_params(colors=FAINT, labelsize=13, length=0, pad=6, labelfontfamily=FONT)
+    axes.set_xlabel("distance, m", color=FAINT, size=13, family=FONT)
+    axes.set_title("speed, m/s", color=FAINT, size=13, family=FONT, loc="left", pad=8)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_coloured(axes: Axes, points: Any, speed: Any, norm: Normalize, width: float) -> None:
+    pieces = LineCollection(
+        list(np.stack([points[:-1], points[1:]], axis=1)),
+        cmap=SPEED_COLOURS,
+        norm=norm,
+        linewidth=width,
+        capstyle="round",
+        zorder=4,
+    )
+    pieces.set_array((speed[:-1] + speed[1:]) / 2)
+    axes.add_collection(pieces)

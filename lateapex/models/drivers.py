@@ -1,0 +1,118 @@
+"""Drivers that know the state: one that stays in the middle of the road, whatever the car.
+
+It aims at a point ahead on the centre line (pure pursuit) at the speed at which the bends ahead can be held, and turns
+the joint to the angle with which the tyres settle on the curvature it wants. The driver of the fastest line is in
+`line_driver`.
+
+Source: Coulter, Implementation of the Pure Pursuit Path Tracking Algorithm, CMU-RI-TR-92-01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.sim.dynamics import SUBSTEPS
+from lateapex.world.guide import guide_through
+from lateapex.world.lap_guess import careful_speeds
+from lateapex.world.motion import FASTEST, FULL_LOCK, SLOWEST, SteadyTurns, speed_command, steady_turns
+from lateapex.world.track import Track
+from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+
+Floats = NDArray[np.float64]
+
+_SPACING = 0.05  # m, of the tables along the centre line
+_NEAREST_AIM, _AIM_SECONDS = 0.3, 0.25  # m and s ahead of the centre
+_BLUR = 0.3  # m over which a bend is felt; what is sharper a car cuts
+_PACE = 0.75  # share of the careful speed
+
+
+class CentreLineDriver:
+    """Follows the centre line of any track with any vehicle; see the module.
+
+    Args:
+        tracks: those that the simulator has, in the same order.
+        vehicle: all cars.
+    """
+
+    def __init__(self, tracks: Sequence[Track], vehicle: Vehicle) -> None:
+        self._vehicle = vehicle
+        self._turns = steady_turns(vehicle)
+        lines = [_line(track, vehicle) for track in tracks]
+        self._last = np.array([len(line) - 1 for line in lines])
+        self._closed = np.array([track.closed for track in tracks])
+        self._lengths = np.array([track.length for track in tracks])
+        self._table = np.zeros((len(lines), int(self._last.max()) + 1, 3))  # x, y, speed
+        for row, line in zip(self._table, lines, strict=True):
+            row[: len(line)] = line
+            row[len(line) :] = line[-1]
+
+    def commands(self, cars: NDArray[Any]) -> tuple[Floats, Floats]:
+        """States `[N]` of STATE_DTYPE -> steering angles, rad, and speeds, m/s, `[N]` each."""
+        speed = np.hypot(cars["u"], cars["v"])
+        # `along` is the place of the front point, the aim is counted from the centre.
+        centre = cars["along"] - self._vehicle.front_point
+        aim = self._at(cars["track"], centre + aim_distance(speed))
+        angle, held = pursue(aim[:, 0], aim[:, 1], cars, self._turns)
+        wanted = np.minimum(self._at(cars["track"], centre + speed * STEP_SECONDS)[:, 2], held)
+        command = np.clip(speed_command(wanted, self._vehicle), SLOWEST, FASTEST)
+        return steer_to(angle, cars, self._vehicle), command
+
+    def _at(self, track: NDArray[Any], way: Floats) -> Floats:
+        """Rows of the tables at a way along each car's centre line."""
+        length = self._lengths[track]
+        way = np.where(self._closed[track], way % length, np.clip(way, 0.0, length))
+        place = way / length * self._last[track]
+        row = np.minimum(place.astype(np.int64), self._last[track] - 1)
+        share = (place - row)[:, None]
+        return np.asarray((1.0 - share) * self._table[track, row] + share * self._table[track, row + 1])
+
+
+def aim_distance(speed: Floats) -> Floats:
+    """How far ahead a car looks, m, at a speed, m/s."""
+    return np.asarray(_NEAREST_AIM + _AIM_SECONDS * speed)
+
+
+def pursue(x: Floats, y: Floats, cars: NDArray[Any], turns: SteadyTurns) -> tuple[Floats, Floats]:
+    """Angle of the joint, rad, that leads each car to a point by an arc, and the highest speed, m/s, for that arc."""
+    dx, dy = x - cars["x"], y - cars["y"]
+    cos, sin = np.cos(cars["yaw"]), np.sin(cars["yaw"])
+    ahead, left = dx * cos + dy * sin, dy * cos - dx * sin
+    curvature = 2.0 * left / np.maximum(dx * dx + dy * dy, 1e-6)
+    # A point behind is reached by the tightest turn to its side.
+    curvature = np.where(ahead > 0.0, curvature, np.copysign(turns.curvatures[-1], left))
+    speed = np.clip(np.hypot(cars["u"], cars["v"]), *turns.speeds[[0, -1]])
+    return turns.steering(curvature, speed), turns.fastest(curvature)
+
+
+def steer_to(angle: Floats, cars: NDArray[Any], vehicle: Vehicle) -> Floats:
+    """Commands, rad, with which the steering joints come to some angles by the end of the decision.
+
+    Args:
+        angle: `[N]` rad.
+        cars: `[N]` of STATE_DTYPE.
+    """
+    if vehicle.steering_lag <= 0.0:
+        return np.clip(angle, -FULL_LOCK, FULL_LOCK)
+    kept = (1.0 - min(STEP_SECONDS / SUBSTEPS / vehicle.steering_lag, 1.0)) ** SUBSTEPS
+    jump = vehicle.steering_jump
+    rest = kept * (cars["steering"] - jump * cars["steering_command"])
+    return np.clip((angle - rest) / (1.0 - kept + kept * jump), -FULL_LOCK, FULL_LOCK)
+
+
+def _line(track: Track, vehicle: Vehicle) -> Floats:
+    """x, y and speed at even steps along the centre line, `[n, 3]`; a loop ends with its first point."""
+    guide = guide_through(track.center, track.closed, _SPACING)
+    spaces = np.full(len(guide.points) - (0 if track.closed else 1), guide.spacing)
+    bends = _blurred(guide.curvatures, round(_BLUR / guide.spacing), track.closed)
+    rows = np.column_stack([guide.points, _PACE * careful_speeds(bends, spaces, vehicle)])
+    return np.concatenate([rows, rows[:1]]) if track.closed else rows
+
+
+def _blurred(values: Floats, reach: int, closed: bool) -> Floats:
+    """Mean over as many neighbours to either side, an end counting for what lies beyond it."""
+    around = np.pad(values, reach, mode="wrap" if closed else "edge")
+    return np.convolve(around, np.full(2 * reach + 1, 1.0 / (2 * reach + 1)), mode="valid")
