@@ -1,0 +1,222 @@
+"""`lateapex train`: trains a model, or goes on with a run."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from lateapex.commands.runs import bytes_text
+from lateapex.commands.terminal import Json, Sandbox, clean_stdout, console
+from lateapex.errors import ConfigError, RewardError
+
+if TYPE_CHECKING:  # heavy: torch and numba
+    from lateapex.jobs.train import TrainConfig, TrainResult
+    from lateapex.records import Sink
+    from lateapex.storage import Storage
+    from lateapex.training.trainer import Trainer
+
+
+def train(
+    track: Annotated[
+        str | None,
+        typer.Option(help="Names of tracks (see lateapex tracks list) or paths of route files (.npy): a,b,c@reversed."),
+    ] = None,
+    reward: Annotated[str | None, typer.Option(help="Name of a reward, or path of your reward_function.py.")] = None,
+    model_metadata: Annotated[str | None, typer.Option(help="Path of model_metadata.json: actions and sensor.")] = None,
+    hyperparameters: Annotated[str | None, typer.Option(help="Path of hyperparameters.json.")] = None,
+    vehicle: Annotated[
+        str | None,
+        typer.Option(
+            help="Name (see lateapex vehicles list) or path of a vehicle; by the metadata's version if not given."
+        ),
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
+    ] = None,
+    config: Annotated[
+        str | None, typer.Option(help="TOML file of settings, or run.toml of a run to repeat; flags win over it.")
+    ] = None,
+    pretrained: Annotated[
+        str | None, typer.Option("--from", help="Run folder to start from: its weights, and its settings as defaults.")
+    ] = None,
+    checkpoint: Annotated[str | None, typer.Option(help="With --from: best, the default, or last.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed and steps, same model.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after so many environment steps.")] = None,
+    duration: Annotated[
+        float | None,
+        typer.Option("--duration", "--job-duration-in-seconds", help="Stop after so many seconds; 600 if not given."),
+    ] = None,
+    until_laps: Annotated[
+        bool | None, typer.Option("--until-laps", help="Stop once all 20 evaluation starts are laps twice in a row.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(help="Versions of the model that stay beside the best; 4 if not given.")
+    ] = None,
+    cars: Annotated[int | None, typer.Option(help="Cars that drive at once.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    sandbox: Sandbox = None,
+    call_at_step_1: Annotated[
+        bool | None,
+        typer.Option("--call-at-step-1", help="Call the reward at steps 1 too, unpaid, as the simulator did in 2020."),
+    ] = None,
+    out: Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")] = None,
+    resume: Annotated[str | None, typer.Option(help="Run folder to go on with.")] = None,
+    json_line: Json = False,
+) -> None:
+    """Train a model, or go on with a run."""
+    settings = {
+        "track": track,
+        "reward": reward,
+        "model_metadata": model_metadata,
+        "hyperparameters": hyperparameters,
+        "vehicle": vehicle,
+        "network": network,
+        "pretrained": pretrained,
+        "pretrained_checkpoint": checkpoint,
+        "seed": seed,
+        "cars": cars,
+        "precision": precision,
+        "call_at_step_1": call_at_step_1,
+        "out": out,
+    }
+    bounds = {"steps": steps, "duration": duration, "until_laps": until_laps, "keep": keep}
+    changes = {"trainer": bounds, "sandbox": sandbox}
+    _check_resume(resume, {"config": config, **settings})
+    from lateapex.jobs import train as job
+
+    shown = console(json_line)
+
+    def tell(line: str) -> None:
+        shown.print(f"note: {line}", markup=False)
+
+    with clean_stdout(json_line), _stopping(shown) as observe:
+        if resume is not None:
+            result = job.resume(resume, changes, observe, tell)
+        else:
+            whole = job.train_config({**settings, **changes}, "command line", config)
+            result = job.train(whole, observe, tell)
+    _show_trained(shown, result)
+    if json_line:
+        print(json.dumps(_train_line(result)))
+
+
+def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
+    """A resumed run keeps what it was started with."""
+    flags = {"pretrained": "from", "pretrained_checkpoint": "checkpoint"}
+    given = ["--" + flags.get(name, name).replace("_", "-") for name, value in settings.items() if value is not None]
+    if resume is not None and given:
+        raise ConfigError(f"--resume goes on with the run as it is; {given[0]} cannot be changed, leave it out")
+
+
+@contextmanager
+def _stopping(console: Console) -> Iterator[Any]:
+    """Yield the observer of a training run: the live table, and Ctrl-C that stops after the current update."""
+    from lateapex.env.reward_watch import Watch
+    from lateapex.jobs.job_reward import reward_notes
+    from lateapex.sinks.console import ConsoleSink
+
+    sinks: list[ConsoleSink] = []
+    around = ExitStack()
+    hung: list[str] = []
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def observe(trainer: Trainer, storage: Storage, config: TrainConfig) -> Mapping[str, Sink]:
+        def stop(number: int, _: object) -> None:
+            trainer.stopping = True
+            signal.signal(number, before[number])
+            if place := watch.place:  # the update would never end
+                hung.append(place)
+                raise KeyboardInterrupt
+
+        for number in before:
+            signal.signal(number, stop)
+        reward = trainer.collector.task.reward
+        for line in reward_notes(reward, config.cars):
+            console.print(f"note: {line}", markup=False)
+        watch = around.enter_context(Watch(reward, lambda line: console.print(f"note: {line}", markup=False)))
+        sinks.append(ConsoleSink(console, _header(trainer, storage, config)))
+        return {"console": sinks[0]}
+
+    try:
+        yield observe
+    except KeyboardInterrupt:
+        if hung:
+            raise RewardError(f"{hung[0]}: stopped in a call of the reward that did not come back") from None
+        raise
+    finally:
+        around.close()
+        for sink in sinks:
+            sink.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
+    """One line on what will happen."""
+    from lateapex.world.track_list import track_label
+
+    task = trainer.collector.task
+    where = ", ".join(f"{track_label(track)} {track.length:.2f} m" for track in task.tracks)
+    height, width = task.pictures.shape[1:3]
+    again = f" · from step {trainer.progress.steps:,}" if trainer.progress.steps else ""
+    if config.pretrained is not None and not again:
+        again = f" · from {config.pretrained}"
+    return (
+        f"{where} · {config.cars} cars · {len(task.actions)} actions · "
+        f"front camera {width}x{height} · {config.vehicle} · {config.network} · seed {config.seed} · "
+        f"{storage.url}{again}"
+    )
+
+
+_ENDINGS = {
+    "goal": "laps from every start, twice in a row",
+    "steps": "the step budget is used",
+    "updates": "the last update is done",
+    "duration": "the time is up",
+    "stopped": "stopped as asked",
+}
+
+
+def _show_trained(console: Console, result: TrainResult) -> None:
+    best = f", best lap {result.best_lap:.2f} s" if result.best_lap is not None else ""
+    console.print(
+        f"{_ENDINGS[result.outcome]}: {result.steps:,} steps, {result.updates} updates, {result.episodes:,} episodes "
+        f"in {result.train_seconds:.1f} s of training (and {result.evaluation_seconds:.1f} s of evaluation){best}",
+        markup=False,
+    )
+    call = 1e6 * result.reward_call_seconds
+    console.print(
+        f"reward: {call:,.{0 if call >= 10 else 1}f} µs a call, {result.reward_share:.0%} of the time", markup=False
+    )
+    if call > 1000.0:
+        console.print(
+            "note: that is slow, 1000 µs hold up every car; move what does not change out of reward_function, "
+            "or write reward_batch beside it (docs/rewards.md)",
+            markup=False,
+        )
+    versions = "1 version" if result.versions == 1 else f"{result.versions} versions"
+    size = f"{bytes_text(result.size)} with {versions} of the model"
+    console.print(f"saved {result.url} ({size})    next: lateapex evaluate {quote(result.url)}", markup=False)
+
+
+def _train_line(result: TrainResult) -> dict[str, Any]:
+    return {
+        "run": result.url,
+        "outcome": result.outcome,
+        "updates": result.updates,
+        "steps": result.steps,
+        "episodes": result.episodes,
+        "train_seconds": round(result.train_seconds, 3),
+        "evaluation_seconds": round(result.evaluation_seconds, 3),
+        "best_progress": result.best_progress,
+        "best_lap": result.best_lap,
+        "versions": result.versions,
+        "size": result.size,
+    }
