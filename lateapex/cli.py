@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -34,7 +34,7 @@ from lateapex.errors import LateapexError
 class _InOrder(TyperGroup):
     """Shows the commands in the order in which a racer meets them."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names as `_ORDER` has them."""
         return sorted(super().list_commands(ctx), key=_ORDER.index)
 

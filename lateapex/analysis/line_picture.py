@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
-from lateapex.analysis.pictures import (
-    FAINT,
-    FONT,
-    GROUND,
-    HEADER,
-    PANEL,
-    SIDE,
-    SPEED_COLOURS,
-    TEXT,
-    WIDE,
-    _draw_road,
-    _draw_start,
-)
+from lateapex.analysis.road import SIDE, WIDE, png_bytes, road_sheet
+from lateapex.analysis.style import FAINT, FONT, PANEL, SPEED_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +17,7 @@ if TYPE_CHECKING:
     from lateapex.world.raceline import Raceline
 
 _PROFILE, _GAP, _BELOW = 240, 60, 80  # pixels
-_MARGIN = 30  # pixels; beside the road there is room for the start's arrow
+_MARGIN = 30.0  # pixels; beside the road there is room for the start's arrow
 _WORDS = {"optimal": "minimum time", "careful": "NOT OPTIMAL: careful lap of the smoothest line"}
 
 
@@ -41,32 +27,14 @@ def draw_line(line: Raceline) -> bytes:
     Returns:
         A PNG, 1400 pixels wide.
     """
-    left, bottom, right, top = line.track.bounds
-    wide = WIDE - 2 * SIDE
-    tall = min(max(round(wide * (top - bottom) / (right - left)), wide // 4), wide)
-    height = HEADER + tall + _GAP + _PROFILE + _BELOW
-    figure = Figure(figsize=(WIDE / 100, height / 100), dpi=100, facecolor=GROUND)
-    axes = figure.add_axes((SIDE / WIDE, (_BELOW + _PROFILE + _GAP) / height, wide / WIDE, tall / height))
-    axes.set_axis_off()
-    pixel = max((right - left) / (wide - 2 * _MARGIN), (top - bottom) / (tall - 2 * _MARGIN))  # m
-    x, y = (left + right) / 2, (bottom + top) / 2
-    axes.set(xlim=(x - pixel * wide / 2, x + pixel * wide / 2), ylim=(y - pixel * tall / 2, y + pixel * tall / 2))
-    norm = Normalize(float(line.speed.min()), float(line.speed.max()))
-    _draw_road(axes, line.track)
-    _draw_start(axes, line.track, pixel)
-    _draw_coloured(axes, np.stack([line.x, line.y], axis=1), line.speed, norm, 5.0)
-    _draw_profile(
-        figure.add_axes((2 * SIDE / WIDE, _BELOW / height, (wide - SIDE) / WIDE, _PROFILE / height)), line, norm
-    )
     name = f"{line.track.name}, reversed" if line.track.reversed else line.track.name
-    figure.text(
-        SIDE / WIDE, 1 - 58 / height, f"{name}   {line.lap_time:.2f} s", color=TEXT, size=25, weight="bold", family=FONT
-    )
-    figure.text(SIDE / WIDE, 1 - 96 / height, _summary(line), color=FAINT, size=15, family=FONT)
-    canvas: Any = FigureCanvasAgg(figure)  # its methods carry no types
-    file = io.BytesIO()
-    canvas.print_png(file)
-    return file.getvalue()
+    footer = _GAP + _PROFILE + _BELOW
+    sheet = road_sheet(line.track, f"{name}   {line.lap_time:.2f} s", _summary(line), _MARGIN, footer)
+    norm = Normalize(float(line.speed.min()), float(line.speed.max()))
+    _draw_coloured(sheet.axes, np.stack([line.x, line.y], axis=1), line.speed, norm, 5.0)
+    place = (2 * SIDE / WIDE, _BELOW / sheet.height, 1 - 3 * SIDE / WIDE, _PROFILE / sheet.height)
+    _draw_profile(sheet.figure.add_axes(place), line, norm)
+    return png_bytes(sheet.figure)
 
 
 def _summary(line: Raceline) -> str:

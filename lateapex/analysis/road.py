@@ -26,7 +26,7 @@ DPI: Final = 100
 
 
 class Sheet(NamedTuple):
-    """A page with a road on it, below a title and above a free strip of `FOOTER` pixels."""
+    """A page with a road on it, below a title and above a free strip."""
 
     figure: Figure
     axes: Axes
@@ -37,18 +37,19 @@ class Sheet(NamedTuple):
     """pixels"""
 
 
-def road_sheet(track: Track, title: str, subtitle: str, margin: float) -> Sheet:
+def road_sheet(track: Track, title: str, subtitle: str, margin: float, footer: int = FOOTER) -> Sheet:
     """Draw the road, its start and two lines of text above it.
 
     Args:
         margin: pixels between the road and the edge of its axes.
+        footer: pixels of the free strip below it.
     """
     left, bottom, right, top = track.bounds
     wide = WIDE - 2 * SIDE
     tall = min(max(round(wide * (top - bottom) / (right - left)), wide // 4), wide)
-    height = HEADER + tall + FOOTER
+    height = HEADER + tall + footer
     figure = Figure(figsize=(WIDE / DPI, height / DPI), dpi=DPI, facecolor=GROUND)
-    axes = figure.add_axes((SIDE / WIDE, FOOTER / height, wide / WIDE, tall / height))
+    axes = figure.add_axes((SIDE / WIDE, footer / height, wide / WIDE, tall / height))
     pixel = fit(axes, track, (wide, tall), margin)
     draw_road(axes, track)
     draw_start(axes, track, pixel)

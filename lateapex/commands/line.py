@@ -22,7 +22,9 @@ def find_line(
     track: Annotated[
         str, typer.Argument(help="Name of a track, or path of a route; '@reversed' after it: the other way.")
     ],
-    vehicle: Annotated[str, typer.Option(help="The car: a preset's name.")] = "version5",
+    vehicle: Annotated[
+        str, typer.Option(help="The car: a name (see lateapex vehicles list) or the path of a file.")
+    ] = "version5",
     limit: Annotated[
         WheelLimit, typer.Option(help="Wheels that stay on the road: all, or one at least, as the rules ask.")
     ] = WheelLimit.all,
@@ -37,10 +39,10 @@ def find_line(
     """Find the line and the speeds with the least lap time, from a flying and from a standing start."""
     from lateapex.jobs.line import write_lines
     from lateapex.world.track import load_track
-    from lateapex.world.vehicle import vehicle as preset
+    from lateapex.world.vehicles import load_vehicle
 
     console = Console(stderr=json_line, highlight=False, soft_wrap=True)
-    files = write_lines(load_track(track), preset(vehicle), limit.value, slip, out)
+    files = write_lines(load_track(track), load_vehicle(vehicle), limit.value, slip, out)
     for file in files:
         lap = file.line
         note = "" if lap.method == "optimal" else "    NOT OPTIMAL: the optimiser failed, this is the careful lap"
