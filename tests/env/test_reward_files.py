@@ -92,11 +92,11 @@ def test_chance_in_a_reward_leaves_that_of_the_process_alone(tmp_path: Path) -> 
 
     random.seed(5)
     np.random.seed(5)  # noqa: NPY002 - what a reward draws from too
-    expected = random.random(), np.random.rand()  # noqa: NPY002
+    expected = random.random(), np.random.rand()  # noqa: NPY002 - racers draw from the old generators
     random.seed(5)
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(5)  # noqa: NPY002 - racers draw from the old generators
     driven(RewardFunction(*written(tmp_path, "random_numbers")), "oval")
-    assert (random.random(), np.random.rand()) == expected  # noqa: NPY002
+    assert (random.random(), np.random.rand()) == expected  # noqa: NPY002 - racers draw from the old generators
 
 
 def test_a_file_in_another_encoding_is_kept_as_what_it_then_says_it_is(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lateapex.errors import RewardError
 
 def called(body: str, before: str = "", **settings: object) -> list[float]:
     text = f"{before}\ndef reward_function(params):\n    {body}\n    return 1.0\n"
-    reward = RewardFunction(text, "my.py", **settings)  # type: ignore[arg-type]
+    reward = RewardFunction(text, "my.py", **settings)
     params = {"steps": np.array([1.0, 2.0]), "x": np.array([0.5, 0.25])}
     return reward(params, {"waypoints": [[(0.0, 0.0)] * 24] * 2}, np.array([False, True]), np.zeros(2, int)).tolist()
 
