@@ -45,7 +45,7 @@ class OwnRandom:
         finally:
             random.setstate(before)
             if before_numpy is not None:
-                np.random.set_state(before_numpy)  # noqa: NPY002
+                np.random.set_state(before_numpy)  # noqa: NPY002 - racers draw from the old generator
 
     def begin(self, car: int, episode: int, step: int) -> None:
         """Seed what the file uses, for one call."""
@@ -53,4 +53,4 @@ class OwnRandom:
         key = int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little")
         random.seed(key)
         if self._numpy:
-            np.random.seed(key & 0xFFFFFFFF)  # noqa: NPY002
+            np.random.seed(key & 0xFFFFFFFF)  # noqa: NPY002 - racers draw from the old generator

@@ -305,7 +305,7 @@ def test_the_reward_is_computed_in_the_main_thread_while_another_draws() -> None
                 break
         return np.zeros(64)
 
-    made_tasks.CALLS.append([looking])  # type: ignore[list-item] # a function to be called, in place of what was called
+    made_tasks.CALLS.append([looking])
     place = len(made_tasks.CALLS) - 1
     text = f"from made_tasks import CALLS\ndef reward_batch(params):\n    return CALLS[{place}][0](params)\n"
     task.reward = RewardFunction(text, "looking.py")
