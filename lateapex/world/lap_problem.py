@@ -163,8 +163,7 @@ def solve_lap(
     }
     none, free = np.zeros(defects.numel()), np.full(slides.numel(), -np.inf)
     bounds = _bounds(guide, vehicle, guess, held)
-    settings = {"tol": 1e-5, "max_iter": iterations, "mu_init": 1e-4 if near else 1e-2}
-    solver = _solver(ca, problem, settings)
+    solver = _solver(ca, problem, {"tol": 1e-5, "max_iter": iterations, "mu_init": 1e-4 if near else 1e-2})
     found = solver(
         x0=_flat(guess.states, _between(guess), guess.controls),
         lbx=bounds[0],

@@ -61,7 +61,7 @@ def accelerations(
 
     force_x, force_y, torque = 0.0, 0.0, 0.0
     sideways = v + r * lf
-    rear_y = grip(v - r * lr, rear, vehicle.slip_sideways)
+    rear_y = grip(v - r * lr, rear, vehicle.slip_sideways_rear)
     for side in (half, -half):
         forward = u - r * side
         fx = grip(forward * cos + sideways * sin - wheel, front, vehicle.slip_forward)

@@ -15,27 +15,10 @@ from lateapex.sim.physics import Physics
 from lateapex.world.raceline import drivable
 from lateapex.world.track import load_track, track_names
 from lateapex.world.vehicle import Vehicle
+from lateapex.world.vehicles import load_vehicle, vehicle_names
 
 CAR = Vehicle()
-SLICK = {"friction": 0.434, "slip_forward": 0.17, "slip_sideways": 0.115, "yaw_inertia": 0.0184}
-LATE = {"steering_lag": 0.4, "steering_jump": 0.165}
-CARS = {
-    "version2": Vehicle(
-        **SLICK, speed_gain=0.99, speed_offset=0.055, max_wheel_speed=10.0, steering_lag=0.4, steering_jump=0.165
-    ),
-    "version4": Vehicle(steering_lag=0.42, steering_jump=0.09),
-    "version5": CAR,
-    "version6": Vehicle(
-        speed_gain=1.008,
-        speed_offset=0.02,
-        max_wheel_speed=10.0,
-        friction=1.5,
-        slip_forward=0.333,
-        slip_sideways=0.213,
-        yaw_inertia=0.0247,
-        steering_lag=0.133,
-    ),
-}
+CARS = {name: load_vehicle(name) for name in vehicle_names()}
 
 
 @pytest.mark.parametrize("car", CARS)

@@ -11,7 +11,9 @@ from lateapex.sim.state import STATE_DTYPE
 from lateapex.world.motion import accelerations, steady_turns
 from lateapex.world.vehicle import Vehicle
 
-LEGACY = replace(Vehicle(), friction=0.434, slip_forward=0.17, slip_sideways=0.115, max_wheel_speed=10.0)
+LEGACY = replace(
+    Vehicle(), friction=0.434, slip_forward=0.17, slip_sideways=0.115, slip_sideways_rear=0.06, max_wheel_speed=10.0
+)
 
 
 def test_a_decision_of_the_simulator_is_eight_steps_of_the_planners_model():
