@@ -23,51 +23,68 @@ if TYPE_CHECKING:  # heavy: torch and numba
     from lateapex.training.trainer import Trainer
 
 
+Tracks = Annotated[
+    str | None,
+    typer.Option(help="Names of tracks (see lateapex tracks list) or paths of route files (.npy): a,b,c@reversed."),
+]
+Reward = Annotated[str | None, typer.Option(help="Name of a reward, or path of your reward_function.py.")]
+Metadata = Annotated[str | None, typer.Option(help="Path of model_metadata.json: actions and sensor.")]
+HyperparametersFile = Annotated[str | None, typer.Option(help="Path of hyperparameters.json.")]
+VehicleName = Annotated[
+    str | None,
+    typer.Option(help="Name (see lateapex vehicles list) or path; by the version of the metadata if not given."),
+]
+NetworkName = Annotated[
+    str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
+]
+ConfigFile = Annotated[
+    str | None, typer.Option(help="TOML file of settings, or run.toml of a run to repeat; flags win over it.")
+]
+From = Annotated[
+    str | None, typer.Option("--from", help="Run folder to start from: its weights, and its settings as defaults.")
+]
+Checkpoint = Annotated[str | None, typer.Option(help="With --from: best, the default, or last.")]
+Seed = Annotated[int | None, typer.Option(help="Same seed and steps, same model.")]
+Steps = Annotated[int | None, typer.Option(help="Stop after so many environment steps.")]
+Duration = Annotated[
+    float | None,
+    typer.Option("--duration", "--job-duration-in-seconds", help="Stop after so many seconds; 600 if not given."),
+]
+UntilLaps = Annotated[
+    bool | None, typer.Option("--until-laps", help="Stop once all 20 evaluation starts are laps twice in a row.")
+]
+Keep = Annotated[int | None, typer.Option(help="Versions of the model that stay beside the best; 4 if not given.")]
+Cars = Annotated[int | None, typer.Option(help="Cars that drive at once.")]
+Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
+CallAtStep1 = Annotated[
+    bool | None,
+    typer.Option("--call-at-step-1", help="Call the reward at steps 1 too, unpaid, as the simulator did in 2020."),
+]
+Out = Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")]
+Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
+
+
 def train(
-    track: Annotated[
-        str | None,
-        typer.Option(help="Names of tracks (see lateapex tracks list) or paths of route files (.npy): a,b,c@reversed."),
-    ] = None,
-    reward: Annotated[str | None, typer.Option(help="Name of a reward, or path of your reward_function.py.")] = None,
-    model_metadata: Annotated[str | None, typer.Option(help="Path of model_metadata.json: actions and sensor.")] = None,
-    hyperparameters: Annotated[str | None, typer.Option(help="Path of hyperparameters.json.")] = None,
-    vehicle: Annotated[
-        str | None,
-        typer.Option(
-            help="Name (see lateapex vehicles list) or path of a vehicle; by the metadata's version if not given."
-        ),
-    ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
-    ] = None,
-    config: Annotated[
-        str | None, typer.Option(help="TOML file of settings, or run.toml of a run to repeat; flags win over it.")
-    ] = None,
-    pretrained: Annotated[
-        str | None, typer.Option("--from", help="Run folder to start from: its weights, and its settings as defaults.")
-    ] = None,
-    checkpoint: Annotated[str | None, typer.Option(help="With --from: best, the default, or last.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed and steps, same model.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Stop after so many environment steps.")] = None,
-    duration: Annotated[
-        float | None,
-        typer.Option("--duration", "--job-duration-in-seconds", help="Stop after so many seconds; 600 if not given."),
-    ] = None,
-    until_laps: Annotated[
-        bool | None, typer.Option("--until-laps", help="Stop once all 20 evaluation starts are laps twice in a row.")
-    ] = None,
-    keep: Annotated[
-        int | None, typer.Option(help="Versions of the model that stay beside the best; 4 if not given.")
-    ] = None,
-    cars: Annotated[int | None, typer.Option(help="Cars that drive at once.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")] = None,
+    track: Tracks = None,
+    reward: Reward = None,
+    model_metadata: Metadata = None,
+    hyperparameters: HyperparametersFile = None,
+    vehicle: VehicleName = None,
+    network: NetworkName = None,
+    config: ConfigFile = None,
+    pretrained: From = None,
+    checkpoint: Checkpoint = None,
+    seed: Seed = None,
+    steps: Steps = None,
+    duration: Duration = None,
+    until_laps: UntilLaps = None,
+    keep: Keep = None,
+    cars: Cars = None,
+    precision: Precision = None,
     sandbox: Sandbox = None,
-    call_at_step_1: Annotated[
-        bool | None,
-        typer.Option("--call-at-step-1", help="Call the reward at steps 1 too, unpaid, as the simulator did in 2020."),
-    ] = None,
-    out: Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")] = None,
-    resume: Annotated[str | None, typer.Option(help="Run folder to go on with.")] = None,
+    call_at_step_1: CallAtStep1 = None,
+    out: Out = None,
+    resume: Resume = None,
     json_line: Json = False,
 ) -> None:
     """Train a model, or go on with a run."""
