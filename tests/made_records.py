@@ -27,7 +27,8 @@ def episode(number=0, length=3, phase="training", status="off_track", progress=N
     steps["status"] = STATUSES.index("in_progress")
     steps["status"][0] = STATUSES.index("prepare")
     steps["status"][-1] = STATUSES.index(status)
-    steps["progress"][-1] = 100.0 if status == "lap_complete" else progress or steps["progress"][-1]
+    if progress is not None or status == "lap_complete":
+        steps["progress"][-1] = 100.0 if status == "lap_complete" else progress
     steps["wall_clock"] = 1_700_000_000.5 + number + place / 4
     return EpisodeRecord(phase=phase, track="reinvent_base", track_length=17.709159380834848, car=car, steps=steps)
 

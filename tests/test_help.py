@@ -7,10 +7,12 @@ options of `BUDGETS`, which are put behind the example's own words; nothing else
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
 import shutil
+import tarfile
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -20,11 +22,13 @@ import pytest
 import typer
 from made_routes import serving
 from made_runs import make_old
+from made_tables import as_csv, driven
 from small_runs import command, small_run
 
 from lateapex import cli
 from lateapex.jobs.init import init
 from lateapex.world.track import load_track
+from lateapex.world.vehicle import Vehicle
 
 BUDGETS = {
     "train": ("--steps", "64", "--cars", "2"),
@@ -81,11 +85,24 @@ def route(path, _):
     np.save(path, np.concatenate([rows, rows[:1]]))
 
 
+def step_table(path, _):
+    """Steps of a car that drives on a straight line, as logs of the original tell them."""
+    path.write_bytes(gzip.compress(as_csv(driven(Vehicle(), 1, 60)).encode()))
+
+
+def archive(path, _):
+    init(Path("model"))
+    with tarfile.open(path, "w:gz") as file:
+        file.add("model")
+
+
 FILES = {
     "runs": lambda path, trained: copy_of_run(path / "kidney-lean-0", trained),
     "runs/*": copy_of_run,
     "my-car": racers_files,
     "*.npy": route,
+    "*.csv.gz": step_table,
+    "*.tar.gz": archive,
 }
 """How a file or folder that an example reads comes about, by its name."""
 WRITTEN = ("--out",)

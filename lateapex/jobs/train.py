@@ -77,7 +77,7 @@ class TrainResult:
     best_progress: float
     """Mean progress of the best evaluation, percent."""
     best_lap: float | None
-    """Fastest lap while training, on any of the tracks, s."""
+    """Fastest lap of training and evaluation, on any of the tracks, s."""
     reward_call_seconds: float
     """Mean time that the reward of one car and step took, the making of its parameters included."""
     reward_share: float

@@ -287,6 +287,7 @@ class Trainer:
         self._evaluation.simulator.clock = round(self._sim_time() * 15.0)
         episodes = drive(self.policy, self._evaluation, poses)
         laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
+        at.best_lap = min([at.best_lap, *laps])
         at.score = float(np.mean([episode.progress for episode in episodes]))
         is_best = at.score >= at.best_score
         if is_best:

@@ -52,7 +52,7 @@ def test_what_it_reports_is_what_its_logs_say(lapping):
     last = updates(lapping.url)[-1]
     evaluations = [line for line in lines(lapping.url) if line["kind"] == "evaluation"]
     assert (last["iteration"], last["steps"], last["episodes"]) == (lapping.updates, lapping.steps, lapping.episodes)
-    assert last["best_lap"] == lapping.best_lap
+    assert min(line["best_lap"] for line in [last, *evaluations] if line["best_lap"]) == lapping.best_lap
     assert [line["laps_completed"] for line in evaluations[-2:]] == [20, 20]
     seconds = sum(sum(line["seconds"].values()) for line in updates(lapping.url))
     assert seconds <= lapping.train_seconds
