@@ -106,8 +106,9 @@ def _sampling(mount: CameraMount, focal: float, edges: list[tuple[float, float]]
         return MAX_TAPS, LEVELS - 1
     across = mount.height / drop / focal
     deep = mount.height * (upper_ahead / upper_drop - lower_ahead / lower_drop)
-    # Beyond four taps the level must grow with the depth of a pixel, at half its rate: a little blur against shimmer.
-    size = max(across, deep / (2 * MAX_TAPS))
+    # Beyond four taps the level must grow with the depth of a pixel, not quite to a quarter of it: a little blur
+    # against shimmer.
+    size = max(across, deep / (1.4 * MAX_TAPS))
     level = int(np.clip(np.round(np.log2(size / TEXEL)), 0, LEVELS - 1))
     wanted = deep / (TEXEL * 2**level)
     return (1 if wanted <= 1.2 else 2 if wanted <= 2.4 else MAX_TAPS), level

@@ -16,7 +16,7 @@ from lateapex.errors import TrackError
 from lateapex.sim.geometry import square_distance
 from lateapex.sim.kernel import allocating_kernel, kernel
 from lateapex.sim.tables import border_edges, segments_between
-from lateapex.world.scene import LUMINANCE, Colour, Scene, grey
+from lateapex.world.scene import GRAIN_WAVES, LUMINANCE, Colour, Scene, grey
 from lateapex.world.track import Track
 
 TEXEL: Final = 0.004
@@ -108,12 +108,23 @@ def _wall_colours(scene: Scene) -> tuple[Colour, Colour, Colour, Colour]:
 
 
 def _grain(scene: Scene) -> NDArray[np.float32]:
-    """Draw the grain of field and road, `[2, TILE, TILE]` shares of their colour: half of it fine, half 2 cm spots."""
+    """Draw the grain of field and road, `[2, TILE, TILE]` shares of their colour, in a square metre that repeats."""
     draw = np.random.Generator(np.random.Philox(key=20180101))
-    spots = np.kron(draw.standard_normal((_GRAIN // 5, _GRAIN // 5)), np.ones((5, 5)))
-    pattern = np.sqrt(0.5) * (draw.standard_normal((_GRAIN, _GRAIN)) + spots)
-    spreads = scene.field_grain / max(grey(scene.field), 1.0), scene.road_grain / max(grey(scene.road), 1.0)
-    return np.stack([pattern * spread for spread in spreads]).astype(np.float32)
+    grains = ((scene.field, scene.field_grain, scene.field_bands), (scene.road, scene.road_grain, scene.road_bands))
+    patterns = [_pattern(draw, bands) * (spread / max(grey(colour), 1.0)) for colour, spread, bands in grains]
+    return np.stack(patterns).astype(np.float32)
+
+
+def _pattern(draw: np.random.Generator, bands: Sequence[float]) -> NDArray[np.float64]:
+    """Draw noise of mean 0 and variance 1, whose bands of wavelengths have the given shares of the variance."""
+    waves = np.fft.rfft2(draw.standard_normal((_GRAIN, _GRAIN)))
+    per_metre = np.hypot(np.fft.fftfreq(_GRAIN)[:, None], np.fft.rfftfreq(_GRAIN)) / TEXEL
+    band = np.digitize(per_metre, 1.0 / np.array(GRAIN_WAVES)) - 1
+    total = np.zeros((_GRAIN, _GRAIN))
+    for n, share in enumerate(bands):
+        part = np.fft.irfft2(np.where(band == n, waves, 0.0), (_GRAIN, _GRAIN))
+        total += part * np.sqrt(share / sum(bands)) / part.std()
+    return total
 
 
 def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float], colour: bool) -> NDArray[np.uint8]:

@@ -30,6 +30,26 @@ class CameraMount:
     """rad, horizontal; pixels are square"""
 
 
+MOUNTS: Final = {
+    "standard": CameraMount(),
+    "version2": CameraMount(forward=0.2, height=0.164, pitch=0.2618),
+}
+"""Mounts by name. "version2": that of action-model versions 1 and 2, whose body stands level."""
+
+
+def camera_mount(name: str) -> CameraMount:
+    """Return a mount by its name.
+
+    Raises:
+        ConfigError: no mount has that name.
+    """
+    if name not in MOUNTS:
+        raise ConfigError(
+            f"no camera mount is called {name!r}{did_you_mean(name, MOUNTS) or '; known: ' + ', '.join(MOUNTS)}"
+        )
+    return MOUNTS[name]
+
+
 Length = Annotated[float, Field(ge=0.01, le=2.0)]
 """m"""
 Slip = Annotated[float, Field(ge=0.005, le=5.0)]

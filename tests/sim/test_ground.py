@@ -129,7 +129,10 @@ def test_the_grain_has_the_spread_and_mean_that_the_scene_asks_for() -> None:
     values, y = across(ground, 2.0)
     columns = slice(*(int((x - ground.origin[0, 0]) / TEXEL) for x in (1.0, 3.0)))
     picture = level_of(ground, 0)[:, columns].astype(np.float64)
-    for where, mean, spread in ((np.abs(y) > HALF + 0.01, FIELD, 14.0), (np.abs(y) < 0.29, ROAD, 7.0)):
+    for where, mean, spread in (
+        (np.abs(y) > HALF + 0.01, FIELD, Scene().field_grain),
+        (np.abs(y) < 0.29, ROAD, Scene().road_grain),
+    ):
         assert picture[where].mean() == pytest.approx(mean, abs=1.0)
         assert picture[where].std() == pytest.approx(spread, rel=0.1)
     assert values.shape == y.shape
