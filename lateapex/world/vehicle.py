@@ -12,6 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from lateapex.errors import ConfigError, did_you_mean
+
 STEP_SECONDS: Final = 1.0 / 15.0
 """Simulated time between two decisions, s: the camera's frame period."""
 
