@@ -32,8 +32,17 @@ _LINE: Final = np.dtype(
     ]
 )
 _FRACTION: Final = np.uint32(16)
+_TILE_ROW: Final = np.uint32(19)
+_IN_PLACE: Final = np.uint32(13)  # moves the number of a texel to where it belongs above its place in a row of a tile
+_TILES: Final = np.uint32(0xFFFFFFC0)
+_ROW_IN_TILE: Final = np.uint32(0x38)
+_COLUMN_IN_TILE: Final = np.uint32(7)
 _BYTE: Final = np.uint32(8)
-_EVEN_BYTES: Final = np.uint32(0x00FF00FF)
+_1: Final = np.uint32(1)
+_2: Final = np.uint32(2)
+_EVEN: Final = np.uint32(0x00FF00FF)  # two bytes of a look, with room above each
+_HALF_OF_2: Final = np.uint32(0x00010001)
+_HALF_OF_4: Final = np.uint32(0x00020002)
 
 
 class View(NamedTuple):
@@ -48,6 +57,7 @@ class View(NamedTuple):
     scale: NDArray[np.float64]  # [H] 65536 / size of its texels, 1/m
     ahead: NDArray[np.float64]  # [H, MAX_TAPS] forward part of a line's direction, for 1 along the optical axis
     inverse_drop: NDArray[np.float64]  # [H, MAX_TAPS] 1 / downward part of it; negative above the horizon
+    widest: float  # rightward over forward part of the outermost lines of sight
 
 
 def view_of(mount: CameraMount, height: int, width: int) -> View:
@@ -77,7 +87,8 @@ def view_of(mount: CameraMount, height: int, width: int) -> View:
         )
     scale = np.asarray(65536.0 / (TEXEL * 2.0**level), np.float64)
     above = (inverse_drop < 0.0).sum(axis=1)
-    return View(mount.forward, mount.height, float(focal), taps, above, level, scale, ahead, inverse_drop)
+    widest = 0.5 * (width + 1) / (float(focal) * float(ahead.min()))
+    return View(mount.forward, mount.height, float(focal), taps, above, level, scale, ahead, inverse_drop, widest)
 
 
 def _direction(mount: CameraMount, y: float) -> tuple[float, float]:
@@ -95,8 +106,9 @@ def _sampling(mount: CameraMount, focal: float, edges: list[tuple[float, float]]
         return MAX_TAPS, LEVELS - 1
     across = mount.height / drop / focal
     deep = mount.height * (upper_ahead / upper_drop - lower_ahead / lower_drop)
-    # Beyond four taps the level must grow with the depth of a pixel, at half its rate: a little blur against shimmer.
-    size = max(across, deep / (2 * MAX_TAPS))
+    # Beyond four taps the level must grow with the depth of a pixel, not quite to a quarter of it: a little blur
+    # against shimmer.
+    size = max(across, deep / (1.4 * MAX_TAPS))
     level = int(np.clip(np.round(np.log2(size / TEXEL)), 0, LEVELS - 1))
     wanted = deep / (TEXEL * 2**level)
     return (1 if wanted <= 1.2 else 2 if wanted <= 2.4 else MAX_TAPS), level
@@ -108,6 +120,7 @@ class Scratch(NamedTuple):
     lines: NDArray[Any]  # [H, MAX_TAPS] _LINE
     texel: NDArray[np.uint32]  # [W] place in `Ground.texels`
     looks: NDArray[Any]  # [MAX_TAPS, W] what the taps of one row see
+    mean: NDArray[np.uint32]  # [W] of them, in colour
     place: NDArray[np.float64]  # [4] see _corners
     wall: NDArray[np.int64]  # [5]
 
@@ -116,7 +129,12 @@ def scratch_for(height: int, width: int, ground: Ground) -> Scratch:
     """Make the memory for pictures of `height` x `width` of this ground."""
     looks = np.zeros((MAX_TAPS, width), ground.texels.dtype)
     return Scratch(
-        np.zeros((height, MAX_TAPS), _LINE), np.zeros(width, np.uint32), looks, np.zeros(4), np.zeros(5, np.int64)
+        np.zeros((height, MAX_TAPS), _LINE),
+        np.zeros(width, np.uint32),
+        looks,
+        np.zeros(width, np.uint32),
+        np.zeros(4),
+        np.zeros(5, np.int64),
     )
 
 
@@ -135,7 +153,9 @@ def draw(which, cars, view, ground, out, scratch):  # type: ignore[no-untyped-de
         fy = np.sin(cars[i].yaw)
         x = cars[i].x + view.forward * fx
         y = cars[i].y + view.forward * fy
-        room = (place, wall, _corners(x, y, fx, fy, ground.walls[k], place, wall), ground.wall_look[k])
+        count = _corners(x, y, fx, fy, ground.walls[k], place, wall)
+        first, last = _in_view(place, count, view.widest)
+        room = (place, wall, first, last, ground.wall_look[k])
         _cast(x, y, fx, fy, width, view, ground, k, scratch.lines)
         _paint(out[i], view, ground, k, room, scratch)
 
@@ -205,17 +225,22 @@ def _paint(picture, view, ground, k, room, scratch):  # type: ignore[no-untyped-
             else:
                 _find_texels(scratch.texel[: end - begin], np.uint32(begin), line, pitch)
                 _read_texels(looks[begin:end], scratch.texel, texels)
-        _write(picture[row], taps, scratch.looks)
+        _write(picture[row], taps, scratch.looks, scratch.mean)
 
 
 @kernel
 def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # numba: uint32[columns], uint32, _LINE, uint32
-    """Find the texels that a tap hits from column `start` on; apart from `_read_texels` so that it runs in vectors."""
+    """Find the texels that a tap hits from column `start` on; apart from `_read_texels` so that it runs in vectors.
+
+    `Ground` says how texels lie in tiles of 8 x 8: with row and column in bits r...rrr and c...ccc, the place is that
+    of the row of tiles, then c...c, rrr, ccc.
+    """
     du, dv = line.du, line.dv
     u = np.uint32(line.u + start * du)
     v = np.uint32(line.v + start * dv)
     for c in range(texel.size):
-        texel[c] = (v >> _FRACTION) * pitch + (u >> _FRACTION)
+        tile = (v >> _TILE_ROW) * pitch + (u >> _IN_PLACE & _TILES)
+        texel[c] = tile + (v >> _IN_PLACE & _ROW_IN_TILE) + (u >> _FRACTION & _COLUMN_IN_TILE)
         u = np.uint32(u + du)
         v = np.uint32(v + dv)
 
@@ -227,17 +252,24 @@ def _read_texels(looks, texel, texels):  # type: ignore[no-untyped-def] # numba:
 
 
 @kernel
-def _write(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uint8[W] or uint8[W, 3], 1, 2 or 4, [MAX_TAPS, W]
+def _write(line, taps, looks, mean):  # type: ignore[no-untyped-def] # numba: uint8[W] or uint8[W, 3], 1, 2 or 4, [MAX_TAPS, W], uint32[W]
     """Round the mean of the first `taps` rows of `looks`."""
     if line.ndim == 1:
         _mean_greys(line, taps, looks)
+    elif taps == 1:
+        _unpack(line.reshape(line.size), looks[0])
     else:
-        _mean_colours(looks[0], taps, looks)
-        for c in range(line.shape[0]):
-            look = looks[0, c]
-            line[c, 0] = np.uint8(look)
-            line[c, 1] = np.uint8(look >> _BYTE)
-            line[c, 2] = np.uint8(look >> _FRACTION)
+        _mean_colours(mean, taps, looks)
+        _unpack(line.reshape(line.size), mean)
+
+
+@kernel
+def _unpack(line, looks):  # type: ignore[no-untyped-def] # numba: uint8[3 W], uint32[W]
+    for c in range(looks.size):
+        look = looks[c]
+        line[3 * c] = np.uint8(look)
+        line[3 * c + 1] = np.uint8(look >> _BYTE)
+        line[3 * c + 2] = np.uint8(look >> _FRACTION)
 
 
 @kernel
@@ -255,19 +287,21 @@ def _mean_greys(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uin
 
 
 @kernel
-def _mean_colours(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uint32[W], 1, 2 or 4, uint32[MAX_TAPS, W]
+def _mean_colours(line, taps, looks):  # type: ignore[no-untyped-def] # numba: uint32[W], 2 or 4, uint32[MAX_TAPS, W]
     """As `_mean_greys`, red and blue in one number: a sum of four has room between them."""
-    if taps == 1:
-        return
-    shift = np.uint32(taps >> 1)
-    half = np.uint32(0x00010001) << np.uint32(shift - 1)
-    for c in range(line.size):
-        red_blue = half
-        green = half
-        for tap in range(taps):
-            red_blue += looks[tap, c] & _EVEN_BYTES
-            green += looks[tap, c] >> _BYTE & _EVEN_BYTES
-        line[c] = (red_blue >> shift & _EVEN_BYTES) | (green >> shift & _EVEN_BYTES) << _BYTE
+    if taps == 2:
+        for c in range(line.size):
+            first, second = looks[0, c], looks[1, c]
+            even = (first & _EVEN) + (second & _EVEN) + _HALF_OF_2
+            odd = (first >> _BYTE & _EVEN) + (second >> _BYTE & _EVEN) + _HALF_OF_2
+            line[c] = (even >> _1 & _EVEN) | (odd >> _1 & _EVEN) << _BYTE
+    else:
+        for c in range(line.size):
+            first, second, third, fourth = looks[0, c], looks[1, c], looks[2, c], looks[3, c]
+            even = (first & _EVEN) + (second & _EVEN) + (third & _EVEN) + (fourth & _EVEN) + _HALF_OF_4
+            odd = (first >> _BYTE & _EVEN) + (second >> _BYTE & _EVEN) + _HALF_OF_4
+            odd += (third >> _BYTE & _EVEN) + (fourth >> _BYTE & _EVEN)
+            line[c] = (even >> _2 & _EVEN) | (odd >> _2 & _EVEN) << _BYTE
 
 
 @kernel
@@ -306,18 +340,28 @@ def _corners(x, y, fx, fy, walls, place, wall):  # type: ignore[no-untyped-def] 
 
 
 @kernel
+def _in_view(place, count, widest):  # type: ignore[no-untyped-def] # numba: float[4], int, float -> ints
+    """Return the first of the corners that can stand in the picture, and one past the last."""
+    first = 0
+    while first < count and place[first] < -widest:
+        first += 1
+    last = first
+    while last < count and place[last] <= widest:
+        last += 1
+    return first, last
+
+
+@kernel
 def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: looks[W], ints, float, room: see draw
     """Paint walls on all columns but begin to end - 1; a corner stands `scale * place` columns right of the middle."""
-    place, wall, count, look_of = room
+    place, wall, first, last, look_of = room
     width = line.size
     at = 0
-    for n in range(count + 1):
+    for n in range(first, last + 1):
         until = width
-        if n < count:
-            until = min(max(int(np.ceil(min(0.5 * (width - 1) + scale * place[n], width))), at), width)
+        if n < last:
+            until = min(max(int(np.ceil(0.5 * (width - 1) + scale * place[n])), at), width)
         look = look_of[wall[n]]
-        for c in range(at, min(until, begin)):
-            line[c] = look
-        for c in range(max(at, end), until):
-            line[c] = look
+        line[at : max(min(until, begin), at)] = look
+        line[max(at, end) : max(until, end)] = look
         at = until

@@ -16,31 +16,33 @@ from lateapex.errors import TrackError
 from lateapex.sim.geometry import square_distance
 from lateapex.sim.kernel import allocating_kernel, kernel
 from lateapex.sim.tables import border_edges, segments_between
-from lateapex.world.scene import LUMINANCE, Colour, Scene, grey
+from lateapex.world.scene import GRAIN_WAVES, LUMINANCE, Colour, Scene, grey
 from lateapex.world.track import Track
 
 TEXEL: Final = 0.004
 """m, of level 0"""
 LEVELS: Final = 6
 """Level 5 has texels of 128 mm."""
+TILE: Final = 8
+"""Texels along each side of a tile: in grey 64 bytes, a line of the processor's cache."""
 
 _PAD = 4  # texels around the walls, more than rounding can ever reach
-_TILE = 250  # texels, 1 m: the grain repeats as the original's textures do
+_GRAIN = 250  # texels, 1 m: the grain repeats as the original's textures do
 _STRIP = 128  # texel rows painted at a time, which bounds the memory
-_BLOCK = 2 ** (LEVELS - 1)  # texels of level 0 across a texel of the coarsest level
-_CACHE_LINE = 64  # bytes
+_BLOCK = TILE * 2 ** (LEVELS - 1)  # texels of level 0 across a tile of the coarsest level
 _MOST_TEXELS = 2**28  # 65 m x 65 m; the longest official track, penbay_pro, has a tenth of that
 
 
 class Ground(NamedTuple):
     """Pictures, walls and sky of all tracks of a simulator; `K` tracks.
 
-    A look is a grey level, uint8, or red, green and blue from the lowest byte up, uint32.
+    A look is a grey level, uint8, or red, green and blue from the lowest byte up, uint32. Each level is cut into tiles
+    of 8 x 8 texels, row by row from the south-west, and so is each tile: what a camera sees lies close together.
     """
 
     texels: NDArray[Any]  # flat, the looks of all levels of all tracks
     first: NDArray[np.int64]  # [K, LEVELS] place of texel (0, 0)
-    pitch: NDArray[np.int64]  # [K, LEVELS] from a texel to the one north of it
+    pitch: NDArray[np.int64]  # [K, LEVELS] from a tile to the one north of it
     origin: NDArray[np.float64]  # [K, 2] m, the corner of texel (0, 0)
     walls: NDArray[np.float64]  # [K, 4] m: xmin, ymin, xmax, ymax
     wall_height: NDArray[np.float64]  # [K] m
@@ -73,6 +75,13 @@ def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool
     )
 
 
+def looks_at(ground: Ground, k: int, level: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the looks of texels of one level of track `k`, in the shape that rows and columns have together."""
+    in_row = columns // TILE * TILE**2 + columns % TILE + rows % TILE * TILE
+    looks: NDArray[Any] = ground.texels[ground.first[k, level] + rows // TILE * ground.pitch[k, level] + in_row]
+    return looks
+
+
 def _looks(colours: ArrayLike, colour: bool) -> NDArray[Any]:
     """Return colours `[..., 3]` as looks `[...]`."""
     channels = np.asarray(colours, np.float64)
@@ -99,22 +108,33 @@ def _wall_colours(scene: Scene) -> tuple[Colour, Colour, Colour, Colour]:
 
 
 def _grain(scene: Scene) -> NDArray[np.float32]:
-    """Draw the grain of field and road, `[2, TILE, TILE]` shares of their colour: half of it fine, half 2 cm spots."""
+    """Draw the grain of field and road, `[2, TILE, TILE]` shares of their colour, in a square metre that repeats."""
     draw = np.random.Generator(np.random.Philox(key=20180101))
-    spots = np.kron(draw.standard_normal((_TILE // 5, _TILE // 5)), np.ones((5, 5)))
-    pattern = np.sqrt(0.5) * (draw.standard_normal((_TILE, _TILE)) + spots)
-    spreads = scene.field_grain / max(grey(scene.field), 1.0), scene.road_grain / max(grey(scene.road), 1.0)
-    return np.stack([pattern * spread for spread in spreads]).astype(np.float32)
+    grains = ((scene.field, scene.field_grain, scene.field_bands), (scene.road, scene.road_grain, scene.road_bands))
+    patterns = [_pattern(draw, bands) * (spread / max(grey(colour), 1.0)) for colour, spread, bands in grains]
+    return np.stack(patterns).astype(np.float32)
+
+
+def _pattern(draw: np.random.Generator, bands: Sequence[float]) -> NDArray[np.float64]:
+    """Draw noise of mean 0 and variance 1, whose bands of wavelengths have the given shares of the variance."""
+    waves = np.fft.rfft2(draw.standard_normal((_GRAIN, _GRAIN)))
+    per_metre = np.hypot(np.fft.fftfreq(_GRAIN)[:, None], np.fft.rfftfreq(_GRAIN)) / TEXEL
+    band = np.digitize(per_metre, 1.0 / np.array(GRAIN_WAVES)) - 1
+    total = np.zeros((_GRAIN, _GRAIN))
+    for n, share in enumerate(bands):
+        part = np.fft.irfft2(np.where(band == n, waves, 0.0), (_GRAIN, _GRAIN))
+        total += part * np.sqrt(share / sum(bands)) / part.std()
+    return total
 
 
 def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float], colour: bool) -> NDArray[np.uint8]:
-    """Paint level 0 of one track, `[rows, columns, 1 or 3]`: whole texels of the coarsest level in both directions."""
+    """Paint level 0 of one track, `[rows, columns, 1 or 3]`: whole tiles of the coarsest level in both directions."""
     x0, y0 = walls[0] - _PAD * TEXEL, walls[1] - _PAD * TEXEL
     rows, columns = (
         -(-(int(np.ceil((high - low) / TEXEL)) + _PAD) // _BLOCK) * _BLOCK
         for low, high in ((y0, walls[3]), (x0, walls[2]))
     )
-    if rows * columns > _MOST_TEXELS:
+    if rows * columns > _MOST_TEXELS or max(rows, columns) >= 2**16:
         raise TrackError(
             f"{track.name} lies in a room of {walls[2] - walls[0]:.0f} x {walls[3] - walls[1]:.0f} m; at most "
             f"{_MOST_TEXELS * TEXEL**2:.0f} m² can be drawn: are its coordinates metres?"
@@ -131,20 +151,24 @@ def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float],
 
 
 def _pyramid(level: NDArray[np.uint8]) -> list[NDArray[Any]]:
-    """Halve a picture again and again; pack the channels and pad the rows of all levels."""
+    """Halve a picture again and again; pack the channels and tile all levels."""
     levels = [level]
     while len(levels) < LEVELS:
         quads = levels[-1].astype(np.uint16)
         total = quads[0::2, 0::2] + quads[1::2, 0::2] + quads[0::2, 1::2] + quads[1::2, 1::2]
         levels.append(((total + 2) >> 2).astype(np.uint8))
-    return [_padded(_packed(level)) for level in levels]
+    return [_tiled(_packed(level)) for level in levels]
 
 
-def _padded(level: NDArray[Any]) -> NDArray[Any]:
-    """Lengthen rows to an odd number of cache lines: at an even one, texels above each other fight for few places."""
-    texels = _CACHE_LINE // level.itemsize
-    lines = -(-level.shape[1] // texels) | 1
-    return np.pad(level, ((0, 0), (0, lines * texels - level.shape[1])))
+def _tiled(level: NDArray[Any]) -> NDArray[Any]:
+    """Put texels in the order of tiles, `[rows of tiles, texels of a row of tiles]`.
+
+    A row of tiles is an odd number of tiles: at an even one, tiles above each other would fight for few places in the
+    processor's cache.
+    """
+    rows, columns = (size // TILE for size in level.shape)
+    tiles = level.reshape(rows, TILE, columns, TILE).swapaxes(1, 2).reshape(rows, columns * TILE**2)
+    return np.pad(tiles, ((0, 0), (0, ((columns | 1) - columns) * TILE**2)))
 
 
 @allocating_kernel
@@ -176,8 +200,8 @@ def _paint_rows(picture, x0, y0, edges, lines_inside, center, looks, sizes, grai
                 dash = np.float32(0.0)
                 if middle[j - top, i] < dash_width:
                     dash = _dash(middle[j - top, i], along[j - top, i], sizes)
-                field_light = np.float32(1.0) + grain[0, j % _TILE, i % _TILE]
-                road_light = np.float32(1.0) + grain[1, j % _TILE, i % _TILE]
+                field_light = np.float32(1.0) + grain[0, j % _GRAIN, i % _GRAIN]
+                road_light = np.float32(1.0) + grain[1, j % _GRAIN, i % _GRAIN]
                 for n in range(channels):
                     value = looks[0, n] * field_light
                     value += road * (looks[1, n] * road_light - value)

@@ -10,14 +10,14 @@ with the kernels and the paint of the cars' own cameras.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import ConfigError
 from lateapex.sim.camera import draw, scratch_for, view_of
-from lateapex.sim.ground import LEVELS, TEXEL, Ground, paint_grounds
+from lateapex.sim.ground import LEVELS, TEXEL, Ground, looks_at, paint_grounds
 from lateapex.sim.simulator import Simulator
 from lateapex.sim.solids import PAINTS, Eye, car_solid, draw_solid, placed, shadow_solid
 from lateapex.sim.state import STATE_DTYPE
@@ -258,8 +258,7 @@ def _from_above(ground: Ground, k: int, eye: Eye, height: int, width: int) -> ND
     inside = ((y > y0) & (y < y1))[:, None] & ((x > x0) & (x < x1))
     columns = ((np.clip(x, x0, x1) - ground.origin[k, 0]) / size).astype(np.int64)
     rows = ((np.clip(y, y0, y1) - ground.origin[k, 1]) / size).astype(np.int64)
-    looks: NDArray[Any] = ground.texels[ground.first[k, level] + rows[:, None] * ground.pitch[k, level] + columns]
-    looks = np.where(inside, looks, ground.wall_look[k, 2])
+    looks = np.where(inside, looks_at(ground, k, level, rows[:, None], columns), ground.wall_look[k, 2])
     channels = np.stack([looks & 255, looks >> 8 & 255, looks >> 16 & 255], axis=-1).astype(np.float32)
     means = channels.reshape(height, _FINE, width, _FINE, 3).mean(axis=(1, 3))
     return np.asarray(np.rint(means), np.uint8)

@@ -11,8 +11,14 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
+from lateapex.errors import ConfigError, did_you_mean
+
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green, blue, 0-255."""
+
+Bands: TypeAlias = tuple[float, float, float, float, float, float]
+GRAIN_WAVES: Final = (1.0, 0.2, 0.08, 0.04, 0.02, 0.01)
+"""m, the longest wave of each band of a texture; the next entry is the shortest, that of the last is 6 mm."""
 
 LUMINANCE: Final = np.array([0.2989, 0.5870, 0.1140])
 """Weights of red, green and blue with which the original makes the grey picture that its network sees."""
@@ -31,9 +37,13 @@ class Scene:
     wall_shade: Colour = (16, 31, 36)
     """A wall that faces away from it."""
     sky: Colour = (178, 178, 178)
-    field_grain: float = 14.0
+    field_grain: float = 12.0
     """Standard deviation of the field's texture, grey levels of 255 at a texel of 4 mm."""
-    road_grain: float = 7.0
+    road_grain: float = 4.0
+    field_bands: Bands = (0.0, 0.13, 0.0, 0.43, 0.0, 0.44)
+    """Shares of the grain's variance, by wavelength, see GRAIN_WAVES: a lawn of fine blades."""
+    road_bands: Bands = (0.07, 0.40, 0.06, 0.0, 0.47, 0.0)
+    """The same of the road: clouds of 10 to 20 cm, and grit."""
     line_width: float = 0.0762
     """m"""
     dash_length: float = 0.0508
@@ -57,12 +67,38 @@ _REINVENT: Final = Scene(
     wall_shade=(1, 1, 1),
 )
 
-_BY_TRACK: Final = {"reinvent_base": _REINVENT}
+_OVERDRIVEN: Final = Scene(
+    field=(170, 178, 89),
+    road=(85, 85, 83),
+    line=(254, 254, 254),
+    dash=(255, 194, 0),
+    wall=(50, 96, 110),
+    wall_shade=(50, 96, 110),
+    field_grain=15.0,
+    road_grain=5.0,
+    wall_gap=0.762,
+)
+
+SCENES: Final = {"standard": Scene(), "reinvent": _REINVENT, "overdriven": _OVERDRIVEN}
+"""Looks by name. "overdriven": light a third too strong, as in older pictures of reInvent2019_track."""
+
+_BY_TRACK: Final = {"reinvent_base": "reinvent"}
+
+
+def scene(name: str) -> Scene:
+    """Return looks by their name.
+
+    Raises:
+        ConfigError: no looks have that name.
+    """
+    if name not in SCENES:
+        raise ConfigError(f"no scene is called {name!r}{did_you_mean(name, SCENES) or '; known: ' + ', '.join(SCENES)}")
+    return SCENES[name]
 
 
 def scene_of(track: str) -> Scene:
     """Return the looks of a track by its official name; all others share the look of most worlds."""
-    return _BY_TRACK.get(track, Scene())
+    return SCENES[_BY_TRACK.get(track, "standard")]
 
 
 def grey(colour: Colour) -> float:

@@ -12,6 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from lateapex.errors import ConfigError, did_you_mean
+
 STEP_SECONDS: Final = 1.0 / 15.0
 """Simulated time between two decisions, s: the camera's frame period."""
 
@@ -28,6 +30,26 @@ class CameraMount:
     """rad downwards: 15 degrees of mount less the 1.39 degrees by which the standing body leans back"""
     field_of_view: Annotated[float, Field(ge=0.1, le=3.0)] = 1.13
     """rad, horizontal; pixels are square"""
+
+
+MOUNTS: Final = {
+    "standard": CameraMount(),
+    "version2": CameraMount(forward=0.2, height=0.164, pitch=0.2618),
+}
+"""Mounts by name. "version2": that of action-model versions 1 and 2, whose body stands level."""
+
+
+def camera_mount(name: str) -> CameraMount:
+    """Return a mount by its name.
+
+    Raises:
+        ConfigError: no mount has that name.
+    """
+    if name not in MOUNTS:
+        raise ConfigError(
+            f"no camera mount is called {name!r}{did_you_mean(name, MOUNTS) or '; known: ' + ', '.join(MOUNTS)}"
+        )
+    return MOUNTS[name]
 
 
 Length = Annotated[float, Field(ge=0.01, le=2.0)]

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from lateapex.errors import TrackError
-from lateapex.sim.ground import LEVELS, TEXEL, Ground, paint_grounds
-from lateapex.world.scene import Scene, grey
+from lateapex.sim.ground import LEVELS, TEXEL, TILE, Ground, paint_grounds
+from lateapex.world.scene import Scene, grey, scene_of
 from lateapex.world.track import Track, load_track, track_from_route
 
 SMOOTH = Scene(field_grain=0.0, road_grain=0.0)
@@ -26,12 +26,14 @@ def straight(name: str = "straight", length: float = 4.0) -> Track:
     return track_from_route(np.column_stack([x, zero, x, half, x, -half]), name)
 
 
-def level_of(ground: Ground, n: int, k: int = 0) -> NDArray[np.uint8]:
-    """Rows of one level without what only fills them up, `[rows, columns]`."""
+def level_of(ground: Ground, n: int, k: int = 0) -> NDArray[Any]:
+    """Texels of one level without what only fills them up, `[rows, columns]` from the south-west."""
     place, pitch = int(ground.first[k, n]), int(ground.pitch[k, n])
     ends = [*ground.first.ravel().tolist(), ground.texels.size]
-    picture = ground.texels[place : ends[ends.index(place) + 1]].reshape(-1, pitch)
-    columns = -(-int(np.ceil((ground.walls[k, 2] - ground.origin[k, 0]) / TEXEL + 4)) // 32) * 32 >> n
+    tiles = ground.texels[place : ends[ends.index(place) + 1]].reshape(-1, pitch // TILE**2, TILE, TILE)
+    picture = tiles.swapaxes(1, 2).reshape(len(tiles) * TILE, -1)
+    block = TILE * 2 ** (LEVELS - 1)
+    columns = -(-int(np.ceil((ground.walls[k, 2] - ground.origin[k, 0]) / TEXEL + 4)) // block) * block >> n
     return picture[:, :columns]
 
 
@@ -127,7 +129,10 @@ def test_the_grain_has_the_spread_and_mean_that_the_scene_asks_for() -> None:
     values, y = across(ground, 2.0)
     columns = slice(*(int((x - ground.origin[0, 0]) / TEXEL) for x in (1.0, 3.0)))
     picture = level_of(ground, 0)[:, columns].astype(np.float64)
-    for where, mean, spread in ((np.abs(y) > HALF + 0.01, FIELD, 14.0), (np.abs(y) < 0.29, ROAD, 7.0)):
+    for where, mean, spread in (
+        (np.abs(y) > HALF + 0.01, FIELD, Scene().field_grain),
+        (np.abs(y) < 0.29, ROAD, Scene().road_grain),
+    ):
         assert picture[where].mean() == pytest.approx(mean, abs=1.0)
         assert picture[where].std() == pytest.approx(spread, rel=0.1)
     assert values.shape == y.shape
@@ -151,8 +156,18 @@ def test_several_tracks_in_one_array_are_as_each_alone() -> None:
         assert together.walls[k].tolist() == alone.walls[0].tolist()
 
 
-def test_rows_are_an_odd_number_of_cache_lines() -> None:
-    assert (paint_grounds([straight(), load_track("kidney")], [SMOOTH, SMOOTH]).pitch % 128 == 64).all()
+def test_rows_of_tiles_are_an_odd_number_of_tiles() -> None:
+    assert (paint_grounds([straight(), load_track("kidney")], [SMOOTH, SMOOTH]).pitch % (2 * TILE**2) == TILE**2).all()
+
+
+def test_the_grey_ground_is_the_luminance_of_the_coloured_one() -> None:
+    tracks, scenes = [straight(), load_track("oval")], [Scene(), scene_of("reinvent_base")]
+    grey_ground, coloured = (paint_grounds(tracks, scenes, colour=flag) for flag in (False, True))
+    channels = np.stack([coloured.texels >> shift & 255 for shift in (0, 8, 16)], axis=-1)
+    assert np.abs(channels @ [0.2989, 0.5870, 0.1140] - grey_ground.texels).max() < 2.0
+    assert np.abs(np.mean(channels @ [0.2989, 0.5870, 0.1140] - grey_ground.texels)) < 0.05
+    assert coloured.wall_look[0].tolist() == [0x241F10, 0x241F10, 0x493F21, 0x493F21]
+    assert coloured.sky_look.tolist() == [0xB2B2B2] * 2
 
 
 def test_a_track_in_millimetres_is_refused_with_its_size() -> None:
