@@ -12,14 +12,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from lateapex.analysis.camera_fidelity import camera_fidelity
 from lateapex.analysis.fidelity import Row
 from lateapex.analysis.fidelity_pictures import draw_errors
 from lateapex.errors import ConfigError
 from lateapex.jobs.fidelity import Fidelity, fidelity
 from lateapex.jobs.recomputed import LogAgreement, recompute
 from lateapex.storage import DiskStorage
+from lateapex.world.track import load_track
 
-_NEEDED: Final = ("sim-traces", "tracks", "logs")
+_NEEDED: Final = ("sim-traces", "tracks", "logs", "camera-frames")
+_FRAMES_TRACK: Final = "reInvent2019_track"  # the open frames were taken on it
 
 PUBLISHED: Final = {
     (5, "rolling"): "0.70 / 1.8; 0.56 / 1.6 | 2.6 / 5.7; 2.2 / 6.4 | 9.4 / 26; 5.3 / 16 | 26 / 73; 8.5 / 26",
@@ -170,7 +173,46 @@ def _foot() -> str:
     )
 
 
-SECTIONS: Final[tuple[Callable[[Path, str], Section], ...]] = (_dynamics, _recomputed)
+def _camera(data: Path, folder: str) -> Section:
+    frames = sorted((data / "camera-frames").glob("*.png"))
+    rows, picture = camera_fidelity(frames, [load_track(data / "tracks" / f"{_FRAMES_TRACK}.npy")])
+    values: dict[str, dict[str, float]] = {}
+    for row in rows:
+        values.setdefault(row["frame"].removesuffix(".png"), {})[row["what"]] = row["value"]
+    lines = ["| frame | " + " | ".join(_CAMERA_COLUMNS.values()) + " |", "|---|" + "--:|" * len(_CAMERA_COLUMNS)]
+    for frame, found in values.items():
+        cells = (f"{found[what]:.2f}" if what in found else "-" for what in _CAMERA_COLUMNS)
+        lines.append(f"| {frame} | " + " | ".join(cells) + " |")
+    text = "\n\n".join([_CAMERA, "\n".join(lines), f"![real, ours, difference]({folder}/camera.png)"])
+    return Section(text, {"camera.png": picture})
+
+
+_CAMERA_COLUMNS: Final = {
+    "horizon_off": "horizon, px",
+    "line_edge_off_median": "line edges, median px",
+    "line_edge_off_95th": "95th",
+    "road_level_off": "road, grey levels",
+    "field_level_off": "field",
+    "dash_level_off": "dashes",
+    "road_contrast_real_1px": "road contrast, real",
+    "road_contrast_ours_1px": "ours",
+    "field_contrast_real_1px": "field contrast, real",
+    "field_contrast_ours_1px": "ours",
+    "ssim": "SSIM",
+    "ssim_without_grain": "SSIM without grain",
+}
+
+_CAMERA: Final = """## What the camera sees
+
+Real grey frames (160x120) of the old camera mount, under the old, over-driven light. They carry no pose: it is fitted
+first, on reInvent2019_track, where they were taken. Frames without a road are left out. Then: how far the horizon and
+the edges of the lines are off, how far the mean grey of each surface is, the standard deviation of road and field, and
+the structural similarity (7x7 windows; 1 is equal). The spots of road and field are a photograph there and drawn at
+random here: they agree in strength and size and cannot agree in place, which is what similarity lacks to the figure
+without grain."""
+
+
+SECTIONS: Final[tuple[Callable[[Path, str], Section], ...]] = (_dynamics, _camera, _recomputed)
 """In the order of the page."""
 
 _HEAD: Final = """# How close the simulator comes to the original
