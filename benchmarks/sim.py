@@ -106,7 +106,7 @@ def _car_steps(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]
         def step() -> None:
             simulator.step(steering, speed, held)  # noqa: B023 - called before the loop goes on
             if next(turn) % 30 == 0:  # noqa: B023 - two seconds: cars that circle far from the road are no use
-                simulator.restore(begun)  # noqa: B023
+                simulator.restore(begun)  # noqa: B023 - as above
 
         seconds = median_of(step, runs=options.runs, seconds=0.5 * options.seconds)
         found.append(row("car_steps", cars / seconds, "car-steps/s", quiet, cars=cars, threads=threads))
@@ -126,9 +126,9 @@ def _profile(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
         parts: dict[str, Callable[[], object]] = {
             "step with resets": whole,
             "pictures": lambda: simulator.render(pictures),  # noqa: B023 - called before the loop goes on
-            "physics and place": lambda: simulator.step(steering, speed, ~held),  # noqa: B023
-            "all of a step but resets": lambda: task.advance(actions),  # noqa: B023
-            "reset with picture": lambda: task.begin(everyone),  # noqa: B023
+            "physics and place": lambda: simulator.step(steering, speed, ~held),  # noqa: B023 - as above
+            "all of a step but resets": lambda: task.advance(actions),  # noqa: B023 - as above
+            "reset with picture": lambda: task.begin(everyone),  # noqa: B023 - as above
         }
         for part, work in parts.items():
             task.begin(everyone)

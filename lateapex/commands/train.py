@@ -38,7 +38,10 @@ NetworkName = Annotated[
     str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
 ]
 ConfigFile = Annotated[
-    str | None, typer.Option(help="TOML file of settings, or run.toml of a run to repeat; flags win over it.")
+    str | None,
+    typer.Option(
+        help="TOML file of settings, run folder to repeat, or folder of deepracer-for-cloud; flags win over it."
+    ),
 ]
 From = Annotated[
     str | None, typer.Option("--from", help="Run folder to start from: its weights, and its settings as defaults.")
@@ -118,6 +121,8 @@ def train(
             result = job.resume(resume, changes, observe, tell)
         else:
             whole = job.train_config({**settings, **changes}, "command line", config)
+            for line in job.config_notes(config) if config is not None else ():
+                tell(line)
             result = job.train(whole, observe, tell)
     _show_trained(shown, result)
     if json_line:

@@ -10,29 +10,43 @@ from lateapex.config import read_toml
 from lateapex.env.reward import load_reward, reward_names
 from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
-from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, open_trained, read_settings, read_tracks
+from lateapex.jobs.drfc import read_drfc
+from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, SETTINGS, open_trained, read_settings, read_tracks
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track_list import labels, names_file, split_tracks
 
 _PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
+_IN_FOLDER: Final = (SETTINGS, "train.toml")
 _HISTORY: Final = ("pretrained", "pretrained_checkpoint")
 
 
 def read_config_file(path: str) -> dict[str, Any]:
     """Read nested settings from a TOML file; its paths are relative to it.
 
+    A folder stands for its run.toml or train.toml, and is a racer's folder of deepracer-for-cloud if it has neither.
+
     run.toml of a run is such a file: its notes do not count, nor does the place of that run, and for reward, actions
     and tracks from files the run's own copies are taken.
 
     Raises:
-        ConfigError: there is no such file, or it is no TOML.
+        ConfigError: there is no such file, or it is no TOML; a racer's folder holds no files, or a race that cannot be
+            trained.
+        FormatError: its run.env is damaged.
     """
+    if (file := _file_of(path)) is None:
+        return read_drfc(path).values
+    path = file
     values = read_toml(_config_text(path), path)
     folder = Path(path).parent
     if not NOTES & values.keys():
         return _beside(values, folder)
     settings = _without(values, NOTES)
     return _of_run(settings, DiskStorage(folder)) if (folder / REWARD).is_file() else _without(settings, {"out"})
+
+
+def config_notes(path: str) -> list[str]:
+    """What does not hold here of the settings at a path, a line each; raises as `read_config_file`."""
+    return read_drfc(path).notes if _file_of(path) is None else []
 
 
 def settings_of_run(url: str) -> dict[str, Any]:
@@ -59,6 +73,14 @@ def read_text(path: str, kind: type[LateapexError]) -> str:
         raise kind(f"cannot read {path}: {error}; a text file in UTF-8 is needed") from None
 
 
+def _file_of(path: str) -> str | None:
+    """The settings file that a path means; None for a racer's folder."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return path
+    return next((str(folder / name) for name in _IN_FOLDER if (folder / name).is_file()), None)
+
+
 def _config_text(path: str) -> str:
     file = Path(path)
     if not file.exists() and file.parent.is_dir():
@@ -74,6 +96,8 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for key in _PATHS:
         if isinstance(path := moved.get(key), str):
             moved[key] = str(folder / path)
+    if isinstance(vehicle := moved.get("vehicle"), str) and vehicle.lower().endswith(".toml"):
+        moved["vehicle"] = str(folder / vehicle)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)
     tracks = moved.get("track")

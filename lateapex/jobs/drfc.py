@@ -24,7 +24,6 @@ _RACE: Final = "TIME_TRIAL"
 _RACES: Final = ("TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "HEAD_TO_HEAD_RACING", "F1")
 _MEANT: Final[Mapping[str, tuple[str, str]]] = {
     "DR_TRAIN_CHANGE_START_POSITION": ("True", "episodes start all round the track"),
-    "DR_TRAIN_ALTERNATE_DRIVING_DIRECTION": ("False", "all episodes drive in one direction"),
     "DR_TRAIN_START_POSITION_OFFSET": ("0.0", "starts are spread by the seed"),
     "DR_TRAIN_MULTI_CONFIG": ("False", "worker-N.env is not read; all cars drive on the track of run.env"),
     "DR_TRAIN_BEST_MODEL_METRIC": ("progress", "progress picks the best model"),
@@ -68,6 +67,8 @@ def read_drfc(folder: str) -> DrfcFolder:
         values["track"] = f"{world}@reversed" if is_true(settings.get("DR_TRAIN_REVERSE_DIRECTION", "")) else world
     if trials := settings.get("DR_TRAIN_MIN_EVAL_TRIALS"):
         values["trainer"] = {"evaluation_trials": _whole("DR_TRAIN_MIN_EVAL_TRIALS", trials, folder)}
+    if is_true(settings.get("DR_TRAIN_ALTERNATE_DRIVING_DIRECTION", "")):
+        values["starts"] = {"alternate_direction": True}
     return DrfcFolder(values, list(_notes(settings)))
 
 

@@ -22,6 +22,7 @@ from lateapex.errors import LateapexError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.formats.training_log import head_lines
+from lateapex.jobs.config_file import config_notes
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.run_folder import (
     FIRST_MODEL,
@@ -54,7 +55,17 @@ from lateapex.training.trainer import Outcome, Trainer
 from lateapex.world.track import Track
 from lateapex.world.vehicles import AUTO
 
-__all__ = ["Observe", "Tell", "TrainConfig", "TrainResult", "preset", "resume", "train", "train_config"]
+__all__ = [
+    "Observe",
+    "Tell",
+    "TrainConfig",
+    "TrainResult",
+    "config_notes",
+    "preset",
+    "resume",
+    "train",
+    "train_config",
+]
 
 
 _NAMED = 3  # tracks that the name of a run tells of

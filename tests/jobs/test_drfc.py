@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
+from small_runs import command
 
+from lateapex.config import read_toml
 from lateapex.errors import ConfigError, FormatError
 from lateapex.jobs.drfc import drfc_settings, read_drfc
 from lateapex.jobs.init import init
@@ -118,3 +121,32 @@ def test_no_folder_an_empty_one_and_damaged_files_are_one_line(folder, tmp_path)
     (folder / "run.env").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="cannot read"):
         drfc_settings(str(folder))
+
+
+def test_a_folder_is_trained_from_as_it_is_and_flags_win(folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (folder / "train.toml").unlink()
+    place = with_env(folder, "DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True", "DR_TRAIN_MIN_EVAL_TRIALS=2")
+    words = ("--config", place, "--seed", 3, "--network", "lean", "--steps", 64, "--cars", 2, "--out", "run")
+    said = command(capsys, "train", *words)
+    assert said.code == 0
+    assert "note: DR_TRAIN_MULTI_CONFIG=True does not hold here: worker-N.env is not read" in said.out
+    settings = read_toml(Path("run/run.toml").read_text(), "run.toml")
+    assert (settings["track"], settings["seed"], settings["trainer"]["evaluation_trials"]) == ("oval", 3, 2)
+    assert settings["trainer"]["rollout_episodes"] == 20  # of the folder's hyperparameters.json
+
+
+def test_a_folder_with_settings_of_ours_stands_for_their_file(folder):
+    assert train_config({}, file=str(folder)) == train_config({}, file=str(folder / "train.toml"))
+
+
+def test_a_folder_may_ask_for_either_direction_in_turn(folder):
+    place = with_env(folder, "DR_WORLD_NAME=oval", "DR_TRAIN_ALTERNATE_DRIVING_DIRECTION=True")
+    found = read_drfc(place)
+    assert (found.values["starts"], found.notes) == ({"alternate_direction": True}, [])
+    assert train_config(found.values).starts.alternate_direction
+
+
+def test_a_vehicle_file_lies_beside_the_settings_file(tmp_path):
+    (tmp_path / "mine.toml").write_text('track = "oval"\nvehicle = "car.toml"\n')
+    assert train_config({}, file=str(tmp_path / "mine.toml")).vehicle == str(tmp_path / "car.toml")
