@@ -269,6 +269,15 @@ from numpy import *
 def reward_function(params):
     return max(0.1, min(1, 2)) + round(abs(-1.26), 1) + alltrue([params["speed"] > -1]) + pow(2, 2) + sqrt(4)
 """,
+        "clock_of_ros": """
+import rospy
+from rospy import Time
+started = rospy.get_time()
+def reward_function(params):
+    rospy.loginfo("at %.2f", rospy.get_time())
+    assert rospy.get_time() == params["sim_time"]
+    return (rospy.Time.now() - Time(started)).to_sec() + rospy.get_rostime().secs
+""",
         "scipy_and_shapely": """
 import scipy
 import scipy.interpolate as si

@@ -24,6 +24,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -33,9 +34,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lateapex.env.reward_habits import hint, old_arguments, why_not_python
-from lateapex.env.reward_numpy import builtins_of_old
+from lateapex.env.reward_numpy import builtins_with, numpy_of_old
 from lateapex.env.reward_prints import Prints
 from lateapex.env.reward_random import LOADING, OwnRandom
+from lateapex.env.reward_ros import Clock, rospy_with
 from lateapex.errors import RewardError, did_you_mean
 
 LIMIT: Final = 1e5
@@ -90,7 +92,12 @@ class RewardFunction:
         self.call_at_step_1 = call_at_step_1
         self._random = OwnRandom(text, seed)
         self._code = _compiled(text, source)
-        self._numpy = "numpy" in text
+        self._clock = Clock()
+        self._own = {
+            name: make
+            for name, make in (("numpy", numpy_of_old), ("rospy", partial(rospy_with, self._clock)))
+            if name in text
+        }
         with self._surroundings(), self._random.borrowed():
             begun = time.perf_counter()
             module = self._load(0)
@@ -119,7 +126,8 @@ class RewardFunction:
         self.running = self.running[0], self.running[1] + 1
         if self._random.used:
             self._random.begin(car, LOADING, 0)
-        return _run(self._code, self.source, builtins_of_old() if self._numpy else None)
+        own = {name: make() for name, make in self._own.items()}
+        return _run(self._code, self.source, builtins_with(own) if own else None)
 
     def _surroundings(self) -> AbstractContextManager[Any]:
         return self.prints.step() if self.prints is not None else nullcontext()
@@ -172,6 +180,8 @@ class RewardFunction:
     ) -> NDArray[np.float64]:
         """Rewards of the cars that are paid; 0 for the others."""
         rewards = np.zeros(len(needed))
+        if "rospy" in self._own and len(needed):
+            self._clock.seconds = float(params["sim_time"][0])
         if self._batch is None:
             self._pay_singly(params, shared, needed, episode, rewards)
         elif needed.any():

@@ -90,16 +90,15 @@ def numpy_of_old() -> ModuleType:
     return module
 
 
-def builtins_of_old() -> dict[str, Any]:
-    """Make builtins for a file of which every import of numpy gets `numpy_of_old`."""
-    own = numpy_of_old()
+def builtins_with(modules: Mapping[str, ModuleType]) -> dict[str, Any]:
+    """Make builtins for a file that gets these modules by its imports, in place of what the process has."""
     original: Callable[..., Any] = builtins.__import__
 
     def importing(name: str, *called: Any, **options: Any) -> Any:
-        if name == "numpy":  # what else is imported by name is looked for in `own`, not in files
-            return own
+        if name in modules:  # what else is imported by name is looked for in it, not in files
+            return modules[name]
         module = original(name, *called, **options)
-        return own if module is np else module
+        return modules.get("numpy", module) if module is np else module  # import numpy.linalg
 
     return {**vars(builtins), "__import__": importing}
 
