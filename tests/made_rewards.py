@@ -251,6 +251,50 @@ def reward_function(params):
         "numpy_float32": "import numpy as np\ndef reward_function(params):\n    return np.float32(params['x'])\n",
         "numpy_0d": "import numpy as np\ndef reward_function(params):\n    return np.asarray(params['x'])\n",
         "numpy_one_element": "import numpy as np\ndef reward_function(params):\n    return np.array([params['x']])\n",
+        "decimal": "from decimal import Decimal\ndef reward_function(params):\n    return Decimal('0.25')\n",
+        "fraction": "from fractions import Fraction\ndef reward_function(params):\n    return Fraction(1, 4)\n",
+        "text_of_a_number": "def reward_function(params):\n    return '%.2f' % params['speed']\n",
+        "numpy_of_old": """
+import numpy
+import numpy as np
+import numpy.linalg as linalg
+from numpy import float as real, product
+LINE = np.array([[1, 2], [3, 4]], dtype=np.float)
+def reward_function(params):
+    near = np.int(linalg.norm(LINE[0]))
+    return real(product([near, 2])) + np.math.sqrt(4) + isinstance(True, numpy.bool) + np.in1d([3], [3])[0]
+""",
+        "star_of_numpy": """
+from numpy import *
+def reward_function(params):
+    return max(0.1, min(1, 2)) + round(abs(-1.26), 1) + alltrue([params["speed"] > -1]) + pow(2, 2) + sqrt(4)
+""",
+        "clock_of_ros": """
+import rospy
+from rospy import Time
+started = rospy.get_time()
+def reward_function(params):
+    rospy.loginfo("at %.2f", rospy.get_time())
+    assert rospy.get_time() == params["sim_time"]
+    return (rospy.Time.now() - Time(started)).to_sec() + rospy.get_rostime().secs
+""",
+        "scipy_and_shapely": """
+import scipy
+import scipy.interpolate as si
+from scipy.spatial import KDTree
+import shapely
+from shapely.geometry import LineString, Point
+from shapely.geometry.polygon import LinearRing
+from shapely.ops import nearest_points
+LINE = LineString([(0.0, 0.0), (4.0, 0.0)])
+TREE = KDTree([[0.0, 0.0], [4.0, 0.0]])
+def reward_function(params):
+    here = Point(params["x"], params["y"])
+    away, place = TREE.query([here.x, here.y])
+    near = nearest_points(LINE, here)[0].distance(shapely.geometry.Point(0.0, 0.0))
+    faster = si.interp1d([0.0, 8.0], [0.0, 1.0])(2.0)
+    return here.distance(LINE) + LINE.project(here) - near + away + place + faster + scipy.stats.norm.pdf(0.0)
+""",
         "int": "def reward_function(params):\n    return int(params['progress'])\n",
         "bool": "def reward_function(params):\n    return params['all_wheels_on_track']\n",
         "random_numbers": """

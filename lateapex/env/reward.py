@@ -24,6 +24,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -32,9 +33,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lateapex.env.reward_habits import hint, why_not_python
+from lateapex.env.reward_habits import hint, old_arguments, why_not_python
+from lateapex.env.reward_numpy import builtins_with, numpy_of_old
 from lateapex.env.reward_prints import Prints
 from lateapex.env.reward_random import LOADING, OwnRandom
+from lateapex.env.reward_ros import Clock, rospy_with
 from lateapex.errors import RewardError, did_you_mean
 
 LIMIT: Final = 1e5
@@ -89,6 +92,12 @@ class RewardFunction:
         self.call_at_step_1 = call_at_step_1
         self._random = OwnRandom(text, seed)
         self._code = _compiled(text, source)
+        self._clock = Clock()
+        self._own = {
+            name: make
+            for name, make in (("numpy", numpy_of_old), ("rospy", partial(rospy_with, self._clock)))
+            if name in text
+        }
         with self._surroundings(), self._random.borrowed():
             begun = time.perf_counter()
             module = self._load(0)
@@ -117,7 +126,8 @@ class RewardFunction:
         self.running = self.running[0], self.running[1] + 1
         if self._random.used:
             self._random.begin(car, LOADING, 0)
-        return _run(self._code, self.source)
+        own = {name: make() for name, make in self._own.items()}
+        return _run(self._code, self.source, builtins_with(own) if own else None)
 
     def _surroundings(self) -> AbstractContextManager[Any]:
         return self.prints.step() if self.prints is not None else nullcontext()
@@ -170,6 +180,8 @@ class RewardFunction:
     ) -> NDArray[np.float64]:
         """Rewards of the cars that are paid; 0 for the others."""
         rewards = np.zeros(len(needed))
+        if "rospy" in self._own and len(needed):
+            self._clock.seconds = float(params["sim_time"][0])
         if self._batch is None:
             self._pay_singly(params, shared, needed, episode, rewards)
         elif needed.any():
@@ -246,7 +258,7 @@ class RewardFunction:
     def _checked(self, value: Any, step: float, episode: int, params: Mapping[str, Any]) -> float:
         try:
             single = value.item() if isinstance(value, np.ndarray) and value.size == 1 else value
-            number = math.nan if isinstance(single, str | bytes) else float(single)
+            number = float(single)
         except Exception:  # the racer's own class may raise anything
             number = math.nan
         if math.isfinite(number) and abs(number) <= LIMIT:
@@ -361,10 +373,12 @@ def _compiled(text: str, source: str) -> CodeType:
     return code
 
 
-def _run(code: CodeType, source: str) -> ModuleType:
-    """Run a reward file as the module `reward_function`."""
+def _run(code: CodeType, source: str, own_builtins: dict[str, Any] | None) -> ModuleType:
+    """Run a reward file as the module `reward_function`, with builtins of its own where some are given."""
     module = ModuleType(_MODULE)
     module.__file__ = source
+    if own_builtins is not None:
+        vars(module)["__builtins__"] = own_builtins
     sys.modules[_MODULE] = module  # dataclasses look their module up by name
     try:
         exec(code, module.__dict__)
@@ -379,6 +393,9 @@ def _run(code: CodeType, source: str) -> ModuleType:
 def _function(module: ModuleType, source: str) -> Callable[[dict[str, Any]], Any]:
     function = getattr(module, "reward_function", None)
     if callable(function):
+        if mend := old_arguments(function):
+            line = getattr(getattr(function, "__code__", None), "co_firstlineno", 1)
+            raise RewardError(f"{source}:{line}: {mend}")
         return function  # type: ignore[no-any-return] # whatever the racer's file defines
     names = [name for name, item in vars(module).items() if callable(item) and not name.startswith("_")]
     has = f"it defines {', '.join(names)}" if names else "it defines no function"

@@ -6,9 +6,10 @@ Everything here is read from the text or told from an error; nothing is run.
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 OLD_NAMES: Final = {
@@ -30,6 +31,14 @@ OLD_METHODS: Final = {
     "itervalues": ".values()",
 }
 """Methods of Python 2's dictionaries, and what to write now."""
+_OLD_ARGUMENTS: Final = {
+    "on_track": "params['all_wheels_on_track']",
+    "car_orientation": "math.radians(params['heading'])",
+    "throttle": "params['speed']",
+    "steering": "params['steering_angle'] / 30",
+    "closest_waypoint": "params['closest_waypoints']",
+}
+"""Arguments of the reward function of 2018 that have another name or unit now."""
 _OLD_SYNTAX: Final = {
     r"^\s*print\s+[^(=]": "write print(...)",
     r"\bexcept\b[^:]*,\s*\w+\s*:": "write except ... as error:",
@@ -116,6 +125,27 @@ def is_params(node: ast.expr, names: set[str]) -> bool:
     return (isinstance(node, ast.Name) and node.id in names) or (isinstance(node, ast.Attribute) and node.attr in names)
 
 
+def old_arguments(function: Callable[..., Any]) -> str:
+    """Why a reward function cannot be called with the parameters alone, and what to write; "" where it can."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a callable that tells nothing of itself
+        return ""
+    names = list(signature.parameters)
+    try:
+        signature.bind({})
+    except TypeError:
+        pass
+    else:
+        return ""
+    mend = "is called with one dictionary; write def reward_function(params):"
+    if "track_width" not in names:
+        return f"reward_function takes {', '.join(names) or 'nothing'} and {mend}"
+    renamed = [f"{name} = {_OLD_ARGUMENTS[name]}" for name in names if name in _OLD_ARGUMENTS]
+    lines = "; ".join([*renamed, "x = params['x'], and the others as x"])
+    return f"reward_function takes {len(names)} arguments, as in 2018, and {mend} and below it {lines}"
+
+
 def hint(error: BaseException, params: Mapping[str, Any]) -> str:
     """What an error of a call most likely comes from, with a blank in front; "" where nothing is known."""
     text = str(error)
@@ -129,6 +159,8 @@ def hint(error: BaseException, params: Mapping[str, Any]) -> str:
         return f" .{name} is Python 2; write {OLD_METHODS[name]}."
     elif isinstance(error, TypeError) and re.search(r"indices must be integers|'float' object cannot be interp", text):
         return " In Python 3 / always gives a float; write // for a whole number."
+    elif isinstance(error, TypeError) and "0-dimensional arrays can be converted" in text:
+        return " The array has one element, and NumPy takes no such array for a number any more; write array.item()."
     elif isinstance(error, ModuleNotFoundError):
         return " A reward is one file: what it imports has to be installed, or to stand in it."
     return ""

@@ -124,14 +124,26 @@ def import_known(text: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-            for node in ast.walk(ast.parse(text)):
-                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-                if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                    names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                for name in names:
-                    if name.partition(".")[0] in _KNOWN:
-                        with contextlib.suppress(ImportError):
-                            importlib.import_module(name)
+            for name in _named(ast.parse(text)):
+                if name.partition(".")[0] in _KNOWN:
+                    with contextlib.suppress(ImportError):
+                        importlib.import_module(name)
+
+
+def _named(tree: ast.Module) -> dict[str, None]:
+    """What may be a module among the names of a file, in order, each once."""
+    nodes = list(ast.walk(tree))
+    imports = [alias for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names = [alias.name for alias in imports]
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    # scipy loads scipy.stats when it is first used, which is too late here.
+    called = {alias.asname or alias.name.partition(".")[0]: alias.name for alias in imports}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in called:
+            names.append(f"{called[node.value.id]}.{node.attr}")
+    return dict.fromkeys(names)
 
 
 def _step(

@@ -22,6 +22,7 @@ from lateapex.env.reward_habits import (
     unseeded,
     why_not_python,
 )
+from lateapex.env.reward_numpy import former_names
 from lateapex.errors import did_you_mean
 from lateapex.jobs.findings import Finding
 
@@ -171,7 +172,7 @@ def _near(key: str) -> str:
 
 
 def _habits(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:
-    for line, message in (*first_step_tests(tree), *unseeded(tree)):
+    for line, message in (*first_step_tests(tree), *unseeded(tree), *former_names(tree)):
         yield line, False, message
 
 

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager, nullcontext
 
 from lateapex.env.reward import RewardFunction
 from lateapex.env.reward_habits import first_step_tests, parsed, unseeded
+from lateapex.env.reward_numpy import former_names
 from lateapex.env.reward_prints import Prints
 from lateapex.env.reward_watch import Watch
 from lateapex.env.sandbox import SandboxedReward
@@ -30,7 +31,7 @@ _SLOW_LOADING = 2.0  # s, for all cars
 def reward_notes(reward: RewardFunction, cars: int) -> list[str]:
     """What a racer should know of a reward before it trains so many cars, a line each."""
     tree = parsed(reward.text)
-    habits = [*([] if reward.call_at_step_1 else first_step_tests(tree)), *unseeded(tree)]
+    habits = [*([] if reward.call_at_step_1 else first_step_tests(tree)), *unseeded(tree), *former_names(tree)]
     lines = [f"{reward.source}:{line}: {message}" for line, message in sorted(set(habits))]
     if reward.load_seconds * cars > _SLOW_LOADING:
         lines.append(

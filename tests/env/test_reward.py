@@ -63,8 +63,8 @@ def test_numbers_of_any_kind_are_rewards(expression: str, value: float) -> None:
         ("2e5", "200000.0"),
         ("-100001", "-100001"),
         ("10 ** 400", "1000000"),
-        ("'1.0'", "'1.0'"),
-        ("b'1'", "b'1'"),
+        ("'one'", "'one'"),
+        ("'nan'", "'nan'"),
         ("[1.0]", "[1.0]"),
         ("1j", "1j"),
         ("params", "{"),
@@ -135,13 +135,6 @@ def test_parameters_that_the_function_spoilt_do_not_spoil_the_message() -> None:
     spoil = "params['mine'] = np.zeros((9, 9)); params['waypoints'] = 3; "
     spoil += "params['heading'] = 0.0; params['long'] = 'x' * 999"
     assert len(failure(f"{spoil}; 1 / 0", "import numpy as np")) < 500
-
-
-def test_a_function_of_no_parameter_is_told() -> None:
-    with pytest.raises(
-        RewardError, match=r"^my\.py: TypeError .*takes 0 positional arguments but 1 was given, at step 31"
-    ):
-        called("def reward_function():\n    return 1.0\n")
 
 
 def test_the_error_of_any_car_ends_the_step() -> None:

@@ -58,6 +58,7 @@ def test_tabs_mixed_with_blanks_are_told() -> None:
         ("for k, v in params.iteritems(): pass", ".iteritems is Python 2; write .items()."),
         ("params['waypoints'][len(params['waypoints']) / 2]", "write // for a whole number."),
         ("range(7 / 2)", "write // for a whole number."),
+        ("import numpy as np; float(np.ones(1))", "write array.item()."),
         ("params['waypoints'][117]", "This track has 24 waypoints; are these the indices of another?"),
     ],
 )
@@ -109,3 +110,33 @@ def test_called_at_step_1_a_file_sees_it_and_is_not_paid_for_it() -> None:
             for step in steps
         ]
         assert rewards == [[0.0, 0.0], paid]
+
+
+OF_2018 = """
+def reward_function(on_track, x, y, distance_from_center, car_orientation, progress, steps, throttle, steering,
+                    track_width, waypoints, closest_waypoints):
+    return 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (OF_2018, "takes 12 arguments, as in 2018, and is called with one dictionary; write def reward_function("),
+        (OF_2018, " and below it on_track = params['all_wheels_on_track']; car_orientation = math.radians("),
+        (OF_2018.replace("closest_waypoints", "closest_waypoint"), "closest_waypoint = params['closest_waypoints'];"),
+        ("\ndef reward_function(): return 1.0", "takes nothing and is called with one dictionary; write def"),
+        ("\ndef reward_function(self, params): return 1.0", "takes self, params and is called with one dictionary"),
+        ("\nclass R:\n    def reward_function(p): pass\nreward_function = R().reward_function", "takes nothing and"),
+    ],
+)
+def test_a_function_of_other_arguments_is_told_when_it_is_loaded(text: str, told: str) -> None:
+    with pytest.raises(RewardError, match=r"^my\.py:[23]: reward_function takes ") as caught:
+        RewardFunction(text, "my.py")
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("callable_", ["max", "dict", "print", "type('R', (), {'__call__': lambda self, p: 1.0})()"])
+def test_a_function_that_tells_little_of_its_arguments_is_loaded(callable_: str) -> None:
+    RewardFunction(f"reward_function = {callable_}", "my.py")
