@@ -68,7 +68,7 @@ def example(capsys, words):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A small run on kidney, with several episodes."""
-    return small_run(tmp_path_factory.mktemp("examples") / "run", trainer={"steps": 320})
+    return small_run(tmp_path_factory.mktemp("examples") / "run", trainer={"steps": 640})
 
 
 def copy_of_run(path, trained):

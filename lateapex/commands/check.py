@@ -9,6 +9,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from lateapex.commands.terminal import Json, console
+
 if TYPE_CHECKING:  # takes as long as all of the help
     from lateapex.jobs.check import Report
 
@@ -16,9 +18,7 @@ if TYPE_CHECKING:  # takes as long as all of the help
 def check(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder with your files, or with custom_files/ in it.")],
     track: Annotated[str, typer.Option(help="Track to try the reward on: name, or path of a route file.")] = "kidney",
-    json_line: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
-    ] = False,
+    json_line: Json = False,
 ) -> None:
     """Check your reward function, metadata, hyperparameters, parameter YAML and .env files before a run.
 
@@ -27,7 +27,7 @@ def check(
     from lateapex.jobs import check as job
 
     report = job.check(folder, track)
-    _show(Console(stderr=json_line, highlight=False, soft_wrap=True), report)
+    _show(console(json_line), report)
     if json_line:
         findings = [finding._asdict() for finding in report.findings]
         errors, warnings = report.errors, len(findings) - report.errors

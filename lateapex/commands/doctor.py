@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Final
+from typing import Final
 
-import typer
-from rich.console import Console
 from rich.text import Text
+
+from lateapex.commands.terminal import Json, console
 
 _STYLES: Final = {"ok": "green", "slow": "yellow", "missing": "bold red"}
 
 
 def doctor(
-    json_line: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
-    ] = False,
+    json_line: Json = False,
 ) -> None:
     """Look at versions, processor, threads, disk and speed, and say what to type about what is slow or missing.
 
@@ -23,18 +21,18 @@ def doctor(
     """
     from lateapex.jobs.doctor import diagnose
 
-    console = Console(stderr=json_line, highlight=False, soft_wrap=True)
+    shown = console(json_line)
     found = []
     for finding in diagnose():
         found.append(finding)
         mend = f"    -> {finding.fix}" if finding.fix else ""
         mark = (f"{finding.mark:<9}", _STYLES[finding.mark])
-        console.print(Text.assemble(mark, f"{finding.what}: {finding.detail}", (mend, "bold")))
+        shown.print(Text.assemble(mark, f"{finding.what}: {finding.detail}", (mend, "bold")))
     slow, missing = (sum(finding.mark == mark for finding in found) for mark in ("slow", "missing"))
     if slow or missing:
-        console.print(f"{slow} slow, {missing} missing; what to do stands behind the arrows")
+        shown.print(f"{slow} slow, {missing} missing; what to do stands behind the arrows")
     else:
-        console.print("all is well    next: lateapex train --track kidney --until-laps")
+        shown.print("all is well    next: lateapex train --track kidney --until-laps")
     if json_line:
         findings = [finding._asdict() for finding in found]
         print(json.dumps({"slow": slow, "missing": missing, "findings": findings}))

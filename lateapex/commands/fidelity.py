@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lateapex.commands.terminal import Json, table_console
 from lateapex.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def fidelity(
     out: Annotated[Path, typer.Option(help="Where the report goes; its pictures into a folder beside it.")] = Path(
         "docs/fidelity.md"
     ),
-    json_line: Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout.")] = False,
+    json_line: Json = False,
 ) -> None:
     """Drive the commands of logs again, and say how far the cars end up from the logged ones."""
     tables = [*(traces or []), *(more or [])]
-    console = _console()
+    console = table_console()
     if report is not None:
         if tables or json_line:
             raise ConfigError("--report takes a folder alone; leave --traces and --json out")
@@ -120,9 +121,3 @@ def _repeatability_table(result: Fidelity) -> Table:
         theirs, ours = (f"{cm:.1f} cm; {deg:.1f} deg" for cm, deg in (pairs.simulator, pairs.model))
         table.add_row(str(pairs.physics), pairs.start, str(pairs.steps), str(pairs.pairs), theirs, ours)
     return table
-
-
-def _console() -> Console:
-    """A console that folds its tables on a terminal alone: what is piped is not cut to a width."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=1000)

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from lateapex.commands.terminal import Json, console
 
 
 def film(
@@ -31,9 +32,7 @@ def film(
         str | None,
         typer.Option(help="File to write, .mp4 or .gif; in the run's videos/ if not given.", show_default=False),
     ] = None,
-    json_line: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
-    ] = False,
+    json_line: Json = False,
 ) -> None:
     """Film any drive that a run recorded while training or evaluating, or that a trace file tells of."""
     from lateapex.config import parse
@@ -42,15 +41,15 @@ def film(
     given = {"evaluation": evaluation, "episode": episode, "track": track, "out": out}
     values = {"run": run, "view": view, **{name: value for name, value in given.items() if value is not None}}
     result = job.film(parse(job.FilmConfig, values, "command line"))
-    console = Console(stderr=json_line, highlight=False, soft_wrap=True)
+    shown = console(json_line)
     words = result.status.replace("_", " ")
-    console.print(
+    shown.print(
         f"episode {result.episode} of {result.source} on {result.track}: {words} after {result.seconds:.2f} s, "
         f"{result.progress:.0f}%",
         markup=False,
     )
-    console.print(f"saved {result.film}", markup=False)
+    shown.print(f"saved {result.film}", markup=False)
     if out is None and result.film.endswith(".gif"):
-        console.print(f"note: {job.NO_VIDEO}", markup=False)
+        shown.print(f"note: {job.NO_VIDEO}", markup=False)
     if json_line:
         print(json.dumps(asdict(result)))

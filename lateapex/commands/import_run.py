@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from lateapex.commands.terminal import Json, console
+
 if TYPE_CHECKING:  # takes as long as all of the help
     from lateapex.jobs.import_run import ImportResult
 
@@ -17,9 +19,7 @@ if TYPE_CHECKING:  # takes as long as all of the help
 def import_run(
     source: Annotated[str, typer.Argument(help="Model's folder, its archive (.tar.gz, .zip), or one log.")],
     out: Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")] = None,
-    json_line: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
-    ] = False,
+    json_line: Json = False,
 ) -> None:
     """Import settings, steps, metrics and logs of a model that DeepRacer trained.
 
@@ -28,7 +28,7 @@ def import_run(
     from lateapex.jobs import import_run as job
 
     result = job.import_run(job.ImportConfig(source=source, out=out))
-    _show(Console(stderr=json_line, highlight=False, soft_wrap=True, emoji=False), result)
+    _show(console(json_line), result)
     if json_line:
         passed = [file._asdict() for file in result.passed]
         print(json.dumps({**{key: value for key, value in vars(result).items() if key != "passed"}, "passed": passed}))

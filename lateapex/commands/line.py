@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from lateapex.commands.terminal import Json, console
 
 
 class WheelLimit(StrEnum):
@@ -32,22 +33,20 @@ def find_line(
         float, typer.Option(help="Degrees between where the car points and where it goes, at most.")
     ] = 20.0,
     out: Annotated[Path, typer.Option(help="Folder of pictures (.png) and tables (.csv).")] = Path("lines"),
-    json_line: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
-    ] = False,
+    json_line: Json = False,
 ) -> None:
     """Find the line and the speeds with the least lap time, from a flying and from a standing start."""
     from lateapex.jobs.line import write_lines
     from lateapex.world.track import load_track
     from lateapex.world.vehicles import load_vehicle
 
-    console = Console(stderr=json_line, highlight=False, soft_wrap=True)
+    shown = console(json_line)
     files = write_lines(load_track(track), load_vehicle(vehicle), limit.value, slip, out)
     for file in files:
         lap = file.line
         note = "" if lap.method == "optimal" else "    NOT OPTIMAL: the optimiser failed, this is the careful lap"
-        console.print(f"{lap.start} lap {lap.lap_time:.2f} s, up to {lap.speed.max():.2f} m/s{note}", markup=False)
-        console.print(f"saved {file.picture} and {file.table.name}", markup=False)
+        shown.print(f"{lap.start} lap {lap.lap_time:.2f} s, up to {lap.speed.max():.2f} m/s{note}", markup=False)
+        shown.print(f"saved {file.picture} and {file.table.name}", markup=False)
     if json_line:
         laps = [
             {

@@ -6,16 +6,15 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from lateapex.commands.terminal import Json, console
 
 app = typer.Typer(name="rewards", help="List and show the rewards that come with lateapex.", no_args_is_help=True)
 
 
 @app.command("list", epilog="Example: lateapex rewards list")
 def list_rewards(
-    json_line: Annotated[
-        bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")
-    ] = False,
+    json_line: Json = False,
 ) -> None:
     """List the rewards, each with what it pays for."""
     from lateapex.env.reward import read_reward, reward_names, summary
@@ -24,11 +23,11 @@ def list_rewards(
     if json_line:
         print(json.dumps({"rewards": rewards}))
         return
-    console = Console(highlight=False, soft_wrap=True)
+    shown = console(False)
     wide = max(len(reward["name"]) for reward in rewards)
     for reward in rewards:
-        console.print(f"{reward['name']:<{wide}}  {reward['pays']}", markup=False)
-    console.print(f"next: lateapex train --reward {rewards[0]['name']}", markup=False)
+        shown.print(f"{reward['name']:<{wide}}  {reward['pays']}", markup=False)
+    shown.print(f"next: lateapex train --reward {rewards[0]['name']}", markup=False)
 
 
 @app.command(epilog="Example: lateapex rewards show centre_line")

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lateapex.commands.terminal import Json, table_console
 from lateapex.errors import ConfigError
 
 if TYPE_CHECKING:  # takes as long as all of the help
@@ -29,7 +30,6 @@ app = typer.Typer(
 
 Folder = Annotated[str, typer.Option(help="Folder that holds the runs.")]
 Force = Annotated[bool, typer.Option("--force", help="Also if it changed within the last two minutes.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout; all else goes to stderr.")]
 Runs = Annotated[list[str], typer.Argument(help="Run folders.", metavar="RUN")]
 
 
@@ -56,7 +56,7 @@ def list_all(folder: Folder = _FOLDER, json_line: Json = False) -> None:
         damaged = [{"run": run, "reason": reason} for run, reason in found.damaged]
         print(json.dumps({"runs": [asdict(run) for run in found.runs], "damaged": damaged}))
     else:
-        _show_list(_console(json_line), folder, found)
+        _show_list(table_console(json_line), folder, found)
 
 
 @app.command(epilog="Example: lateapex runs compare runs/kidney-lean-0 runs/kidney-lean-1")
@@ -74,7 +74,7 @@ def compare(runs: Runs, json_line: Json = False) -> None:
         summaries = [asdict(run) for run in comparison.runs]
         print(json.dumps({"runs": summaries, "differences": comparison.differences}))
     else:
-        _show_comparison(_console(json_line), comparison)
+        _show_comparison(table_console(json_line), comparison)
 
 
 @app.command(epilog="Example: lateapex runs delete runs/kidney-lean-0 --yes")
@@ -87,7 +87,7 @@ def delete(
     """Delete run folders, and nothing that is not one."""
     from lateapex.jobs.remove_runs import delete_run, removable
 
-    console = _console(json_line)
+    console = table_console(json_line)
     doomed = [removable(run, force=force) for run in dict.fromkeys(str(Path(run)) for run in runs)]
     if not yes and not _agreed(doomed):
         console.print("nothing was deleted")
@@ -115,18 +115,13 @@ def prune(
     """
     from lateapex.jobs.remove_runs import prune_run
 
-    console = _console(json_line)
+    console = table_console(json_line)
     pruned = prune_run(run, keep, force=force)
     for name in pruned.removed:
         console.print(f"deleted {run}/model/{name}", markup=False)
     console.print(f"freed {bytes_text(pruned.freed)}, kept {', '.join(pruned.kept)}", markup=False)
     if json_line:
         print(json.dumps(pruned._asdict()))
-
-
-def _console(json_line: bool) -> Console:
-    """A console as wide as its tables: a folder's name that is cut or folded cannot be copied."""
-    return Console(stderr=json_line, highlight=False, soft_wrap=True, width=1000)
 
 
 def _agreed(doomed: list[Removable]) -> bool:

@@ -23,9 +23,8 @@ def console(to_stderr: bool) -> Console:
 
 
 def table_console(to_stderr: bool = False) -> Console:
-    """A console for tables: into a file or a pipe as wide as they are, since a cut name cannot be copied."""
-    shown = console(to_stderr)
-    return shown if shown.is_terminal else Console(stderr=to_stderr, highlight=False, soft_wrap=True, width=1000)
+    """A console as wide as its tables: a name that is cut or folded cannot be copied."""
+    return Console(stderr=to_stderr, highlight=False, soft_wrap=True, emoji=False, width=1000)
 
 
 def clean_stdout(json_line: bool) -> AbstractContextManager[Any]:

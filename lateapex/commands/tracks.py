@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from lateapex.commands.terminal import Json, table_console
 from lateapex.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ Cache = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout.")]
 
 
 @app.command("list", epilog="Example: lateapex tracks list")
@@ -50,7 +49,7 @@ def list_tracks(cache: Cache = None, json_line: Json = False) -> None:
     for row in rows:
         width = "" if row.width_m is None else f"{row.width_m:.2f} m"
         table.add_row(row.name, row.where, f"{row.length_m:.2f} m", width, str(row.points))
-    console = _console()
+    console = table_console()
     console.print(table)
     console.print("any seed is a circuit too: generated:easy:1, generated:medium:1, generated:hard:1", markup=False)
     console.print("next: lateapex tracks show kidney, or lateapex tracks get reinvent_base", markup=False)
@@ -80,7 +79,7 @@ def show(
     track = load_track(name, cache)
     picture = out or Path(f"{track.name}-reversed.png" if track.reversed else f"{track.name}.png")
     DiskStorage(picture.parent).write(picture.name, draw_track(track))
-    console = _console()
+    console = table_console()
     console.print(_headline(track), markup=False)
     console.print(f"saved {picture}    next: lateapex train --track {_for_training(name, cache)}", markup=False)
 
@@ -103,7 +102,7 @@ def sheet(
     from lateapex.jobs.track_sheet import track_sheet
 
     drawn = track_sheet(names or [], out, cache, both=both_ways)
-    _console().print(f"saved {out}, {len(drawn)} track{'' if len(drawn) == 1 else 's'}", markup=False)
+    table_console().print(f"saved {out}, {len(drawn)} track{'' if len(drawn) == 1 else 's'}", markup=False)
 
 
 @app.command(epilog="Example: lateapex tracks get reinvent_base")
@@ -126,7 +125,7 @@ def get(
     from lateapex.world.track import load_track
 
     path = job.get_track(name, base_url or job.BASE_URL, cache, job.TIMEOUT if timeout is None else timeout)
-    console = _console()
+    console = table_console()
     console.print(_headline(load_track(path)), markup=False)
     if official_routes()[name].sha256 is None:
         console.print("no checksum of it is known; its points, length and borders are as they should be", markup=False)
@@ -157,7 +156,7 @@ def check(
         ("tightest radius", _radius(inspection)),
         *(("" if i else "quirks", quirk) for i, quirk in enumerate(inspection.quirks or ("none",))),
     ]
-    console = _console()
+    console = table_console()
     console.print(f"{file} is a track", markup=False)
     for title, fact in facts:
         console.print(f"{title:<17}{fact}", markup=False)
@@ -243,9 +242,3 @@ def _check_line(file: Path, inspection: Inspection) -> dict[str, Any]:
         "tightest_waypoint": inspection.tightest_at if bends else None,
         "quirks": list(inspection.quirks),
     }
-
-
-def _console() -> Console:
-    """A console that folds its tables on a terminal alone: what is piped is not cut to a width."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=1000)

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from lateapex.commands.terminal import Json, table_console
 
 if TYPE_CHECKING:
     from lateapex.analysis.vehicle_figures import VehicleFigures
@@ -24,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON line on stdout.")]
 
 _SHOWN = (0.5, 1.0, 2.0, 3.0)  # m/s, commands whose turning radius the list tells
 
@@ -38,7 +38,7 @@ def list_vehicles(json_line: Json = False) -> None:
     if json_line:
         print(json.dumps({"vehicles": [_line(vehicle, figures) for vehicle, figures in found]}))
         return
-    console = _console()
+    console = table_console()
     table = Table(box=None, pad_edge=False, header_style="bold")
     radii = [f"at {speed:g} m/s" for speed in _SHOWN]
     for title in ("vehicle", "top speed", "after 1 s", "braking", "steering lag", *radii):
@@ -77,7 +77,7 @@ def show(
     if json_line:
         print(json.dumps(_line(vehicle, figures)))
         return
-    console = _console()
+    console = table_console()
     console.print(vehicle.name, style="bold", markup=False)
     for title, fact in _facts(figures):
         console.print(f"{title:<17}{fact}", markup=False)
@@ -119,9 +119,3 @@ def _line(vehicle: Vehicle, figures: VehicleFigures) -> dict[str, Any]:
 
 def _radius(metres: float) -> str:
     return "spins" if math.isinf(metres) else f"{metres:.2f} m"
-
-
-def _console() -> Console:
-    """A console that folds its tables on a terminal alone: what is piped is not cut to a width."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, soft_wrap=True, width=1000)
