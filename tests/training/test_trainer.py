@@ -18,7 +18,7 @@ from lateapex.models.policy import Policy, Shape
 from lateapex.records import EpisodeRecord, EvaluationRecord, UpdateRecord
 from lateapex.storage import MemoryStorage
 from lateapex.training import trainer as module
-from lateapex.training.checkpoint import NAMES, STATE, load_version
+from lateapex.training.checkpoint import NAMES, STATE, load_state, load_version
 from lateapex.training.collect import Rollout
 from lateapex.training.trainer import Trainer, TrainerConfig
 from lateapex.world.track import load_track
@@ -408,6 +408,29 @@ def test_a_run_that_goes_on_with_fewer_to_keep_keeps_fewer(run):
     again.trainer.resume()
     again.go()
     assert models(again) == ["model/5_Step-100.pt", "model/6_Step-120.pt"]
+
+
+def test_every_model_that_the_saved_state_names_is_there_at_every_moment(run):
+    moments = 0
+
+    class Watched(MemoryStorage):
+        def write(self, name, data):
+            super().write(name, data)
+            self.check()
+
+        def delete(self, name):
+            super().delete(name)
+            self.check()
+
+        def check(self):
+            nonlocal moments
+            if self.exists(STATE):
+                progress = load_state(self)["progress"]
+                moments += 1
+                assert {f"model/{name}" for name in progress["versions"]} <= self.files.keys()
+
+    run(updates=12, evaluation_interval=1, save_seconds=4.5, keep=2, storage=Watched()).go()
+    assert moments > 12
 
 
 def test_between_two_saves_there_are_never_many_more_models_than_are_kept(run):
