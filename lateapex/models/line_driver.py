@@ -1,11 +1,13 @@
 """The driver of the fastest line: its commands, corrected by how far the car is off it.
 
-Corrections are those of a linear-quadratic regulator for decisions that are held for 1/15 s: around each station the
-motion of one decision is linearised, and Riccati's recursion runs backwards along the lap. That a held command cannot
-follow the line exactly is known beforehand, as a constant push, and is part of the recursion. Where the car is off the
-line is measured across it, never in time: a car that is late is not hurried.
+Corrections are those of a linear-quadratic regulator for decisions that are held for 1/15 s: there is a station a
+decision, around each the motion of one decision is linearised, and Riccati's recursion runs backwards along the lap.
+What the line asks for and held commands cannot do is known beforehand, as a constant push, and is part of the
+recursion. Of a planned lap (`held_lap`) nothing is left to push. A car that is late is not hurried: the station is
+the last that it has passed, so that it is early for that one, and being slower can always be had.
 
-Symbols: `M` stations, `D` deviations: across (m), heading (rad), u, v (m/s), r (rad/s), and the joint (rad) if it lags.
+Symbols: `M` stations, `D` deviations: along, across (m), heading (rad), u, v (m/s), r (rad/s), and the joint (rad) if
+it lags.
 
 Source: Anderson and Moore, Optimal Control: Linear Quadratic Methods, chapters 2 and 9.
 """
@@ -32,17 +34,18 @@ from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 
 Floats = NDArray[np.float64]
 
-_PHASES = 4  # stations in the time of a decision
-_TOLERATED = np.array([0.04, 0.10, 0.30, 0.20, 0.50, 0.20])  # deviations that weigh as much as one another
+_TOLERATED = np.array([0.10, 0.04, 0.10, 0.30, 0.20, 0.50, 0.20])  # deviations that weigh as much as one another
 _SPENT = np.array([0.30, 1.0])  # rad and m/s, corrections that weigh as much
-_NUDGE = np.array([0.01, 0.02, 0.05, 0.05, 0.10, 0.02])  # to either side, for the derivatives
+_NUDGE = np.array([0.01, 0.01, 0.02, 0.05, 0.05, 0.10, 0.02])  # to either side, for the derivatives
 _PUSH = ((0.03, 0.03), (0.0, 0.3))  # rad and m/s, up and down: often there is no more speed to be had, only less
 _AHEAD = 12  # decisions
 _SWEEPS = 12
-_BELIEVED = np.array([0.25, 0.6, 0.8, 0.5, 1.5, 0.4])  # deviations beyond which the derivatives say nothing
-_LOST = (0.2, 0.4, 0.7)  # m, rad, m/s slower than the line: beyond, the car joins it first
+_BELIEVED = np.array([0.25, 0.25, 0.6, 0.8, 0.5, 1.5, 0.4])  # deviations beyond which the derivatives say nothing
+_CLOSE = np.array([0.20, 0.03, 0.06, 0.20, 0.15, 0.40, 0.10])  # deviations from which the line is surely held
+_LOST = (0.3, 0.6)  # m across and rad: not even on the way to the line
+_TRIAL = 30  # decisions that a car which is not close is driven ahead, to see whether it comes to the line
 _ROUNDS = 2  # of the recursion round a loop before its gains count
-_BEYOND = 3.0  # stations before or beyond the nearest that the line is followed straight on
+_LATE = 0.15  # decisions that a car may be late for a station that counts as passed
 _CELL = 0.1  # m along the centre line
 _SEARCH = 15  # cells to either side
 _REACH = 0.8  # m along the centre line, to either side, that the search for the nearest station covers
@@ -79,24 +82,40 @@ class LineDriver:
 
     def commands(self, cars: NDArray[Any]) -> tuple[Floats, Floats]:
         """States `[N]` of STATE_DTYPE -> steering angles, rad, and speeds, m/s, `[N]` each."""
+        at = self._passed(cars, self._near(cars))
+        steering, speed, off = self._following(cars, at)
+        far = np.flatnonzero(np.any(np.abs(off) > _CLOSE[: self._deviations], axis=1))
+        lost = far[~self._would_hold(cars[far], at[far])]
+        steering[lost], speed[lost] = self._joining(cars[lost], at[lost])
+        return steering, speed
+
+    def _following(self, cars: NDArray[Any], at: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+        """Commands that follow the line from some stations, and the deviations from those, `[N, D]`."""
         track = cars["track"]
-        at = self._nearest(cars)
-        rows = _between(self._rows[track, at], self._rows[track, at + 1], cars)
-        off = np.clip(_deviations(rows, cars), -_BELIEVED, _BELIEVED)[:, : self._deviations]
+        rows = self._rows[track, at]
+        off = _deviations(rows, cars)[:, : self._deviations]
+        believed = np.clip(off, -_BELIEVED[: self._deviations], _BELIEVED[: self._deviations])
         ahead = _Horizon(*(part[track, at] for part in self._ahead))
-        slope = np.einsum("nij,nj->ni", ahead.slope[:, :, :-1], off) + ahead.slope[:, :, -1]
+        slope = np.einsum("nij,nj->ni", ahead.slope[:, :, :-1], believed) + ahead.slope[:, :, -1]
         change = _least_cost(ahead.hessian, slope, ahead.least, ahead.most)[:, :2]
         steering = np.clip(rows[:, _STEERING] + change[:, 0], -FULL_LOCK, FULL_LOCK)
-        speed = np.clip(rows[:, _THROTTLE] + change[:, 1], SLOWEST, FASTEST)
-        lost = (np.abs(off[:, 0]) > _LOST[0]) | (np.abs(off[:, 1]) > _LOST[1]) | (off[:, 2] < -_LOST[2])
-        calm = self._joining(cars, at, rows)
-        return np.where(lost, calm[0], steering), np.where(lost, calm[1], speed)
+        return steering, np.clip(rows[:, _THROTTLE] + change[:, 1], SLOWEST, FASTEST), off
 
-    def _joining(self, cars: NDArray[Any], at: NDArray[np.int64], rows: Floats) -> tuple[Floats, Floats]:
-        """Commands of cars too far off the line, or too slow, for the derivatives: aim at a point of it ahead."""
+    def _would_hold(self, cars: NDArray[Any], at: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether cars that follow the line from now on come close to it without leaving it far, by driving ahead."""
+        holds, off = np.ones(len(cars), np.bool_), np.zeros((len(cars), self._deviations))
+        for _ in range(_TRIAL if len(cars) else 0):
+            steering, speed, off = self._following(cars, at)
+            holds &= (np.abs(off[:, 1]) < _LOST[0]) & (np.abs(off[:, 2]) < _LOST[1])
+            cars = after_decision(cars, self._vehicle, steering, speed)
+            at = self._passed(cars, at[:, None] + np.arange(3))
+        return np.asarray(holds & np.all(np.abs(off) < 2.0 * _CLOSE[: self._deviations], axis=1))
+
+    def _joining(self, cars: NDArray[Any], at: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Commands of cars too far off the line, or too slow, to follow it: aim at a point of it ahead."""
         track, pace = cars["track"], np.hypot(cars["u"], cars["v"])
-        count = self._count[track]
-        ahead = aim_distance(pace) / (np.maximum(rows[:, _U], 0.5) * STEP_SECONDS / _PHASES)
+        count, rows = self._count[track], self._rows[track, at]
+        ahead = aim_distance(pace) / (np.maximum(rows[:, _U], 0.5) * STEP_SECONDS)
         target = at + ahead.astype(np.int64)
         target = np.where(self._loop[track], target % count, np.minimum(target, count - 1))
         aim = self._rows[track, target]
@@ -104,29 +123,38 @@ class LineDriver:
         speed = np.minimum(speed_command(CAUTION * speed, self._vehicle), rows[:, _THROTTLE])
         return steer_to(angle, cars, self._vehicle), np.clip(speed, SLOWEST, FASTEST)
 
-    def _nearest(self, cars: NDArray[Any]) -> NDArray[np.int64]:
-        """Station nearest to each car's centre, among those near the place of its front point on the centre line."""
+    def _passed(self, cars: NDArray[Any], stations: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Last of some stations, `[N, K]`, that each car has passed, or nearly."""
+        track = cars["track"]
+        count, loop = self._count[track], self._loop[track]
+        stations = np.where(loop[:, None], stations % count[:, None], np.clip(stations, 0, count[:, None] - 1))
+        places = self._rows[track[:, None], stations, :2]
+        away = (places[..., 0] - cars["x"][:, None]) ** 2 + (places[..., 1] - cars["y"][:, None]) ** 2
+        at = stations[np.arange(len(cars)), away.argmin(axis=1)]
+        rows = self._rows[track, at]
+        late = _deviations(rows, cars)[:, 0] < -_LATE * np.hypot(rows[:, _U], rows[:, _V]) * STEP_SECONDS
+        before = np.where(loop, (at - 1) % count, np.maximum(at - 1, 0))
+        return np.asarray(np.where(late, before, at))
+
+    def _near(self, cars: NDArray[Any]) -> NDArray[np.int64]:
+        """Stations near the place of each car's front point on the centre line, `[N, K]`."""
         track = cars["track"]
         cell = (cars["along"] / self._lengths[track] * self._cells[track]).astype(np.int64)
         first, last = self._windows[track, np.minimum(cell, self._cells[track] - 1)].T
-        stations = np.minimum(first[:, None] + np.arange(int((last - first).max()) + 1), last[:, None])
-        count = self._count[track][:, None]
-        stations = np.where(self._loop[track][:, None], stations % count, np.clip(stations, 0, count - 1))
-        places = self._rows[track[:, None], stations, :2]
-        away = (places[..., 0] - cars["x"][:, None]) ** 2 + (places[..., 1] - cars["y"][:, None]) ** 2
-        return np.asarray(stations[np.arange(len(cars)), away.argmin(axis=1)])
+        return np.asarray(np.minimum(first[:, None] + np.arange(int((last - first).max()) + 1), last[:, None]))
 
 
-_X, _Y, _YAW, _COURSE, _U, _V, _R, _JOINT, _STEERING, _THROTTLE = range(10)
+_X, _Y, _YAW, _COURSE, _U, _V, _R, _JOINT, _STEERING, _THROTTLE, _TOLD = range(11)
 
 
 @dataclass(frozen=True, eq=False)
 class _Stations:
-    """A lap sampled evenly in time."""
+    """A lap with one station a decision."""
 
     rows: Floats
-    """[M + 1, 10] x, y, yaw and course (rad, unwrapped), u, v, r, joint, and the means of the commands over the next
-    decision; the last row is that after the last station, a loop's first with its turns added"""
+    """[M + 1, 11] x, y, yaw and course (rad, unwrapped), u, v, r, joint, the means of the commands over the next
+    decision, and the steering command before it; the last row is that after the last station, a loop's first with its
+    turns added"""
     loop: bool
 
     @property
@@ -135,18 +163,21 @@ class _Stations:
 
     @classmethod
     def of(cls, line: Raceline) -> _Stations:
-        count = max(round(line.lap_time / STEP_SECONDS * _PHASES), 2 * _PHASES)
+        # A lap of a planned one is a whole number of decisions already; another is made one, by a little more time.
+        count = max(math.ceil(line.lap_time / STEP_SECONDS - 1e-6), 2)
         times = np.linspace(0.0, line.lap_time, count + 1)
         course = np.unwrap(np.where(line.speed > 1e-6, line.heading, line.yaw))
         values = (line.x, line.y, line.yaw, course, line.u, line.v, line.r, line.joint)
         loop = line.start == "flying"
         columns = [np.interp(times, line.time, value) for value in values]
         columns += [_mean_ahead(line, command, times, loop) for command in (line.steering, line.throttle)]
+        told = columns[8]
+        columns.append(np.append(told[-2] if loop else told[0], told[:-1]))
         return cls(np.stack(columns, axis=1), loop)
 
     def after(self, stations: NDArray[np.int64]) -> NDArray[np.int64]:
         """Stations that a decision leads to from others."""
-        later = stations + _PHASES
+        later = stations + 1
         return np.asarray(later % self.count if self.loop else np.minimum(later, self.count - 1))
 
 
@@ -168,26 +199,18 @@ def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return np.stack([np.concatenate([part, np.repeat(part[-1:], most - len(part), axis=0)]) for part in parts])
 
 
-def _between(rows: Floats, after: Floats, cars: NDArray[Any]) -> Floats:
-    """Rows of the lap beside some cars: on the way from a station to the next, or a little before or beyond."""
-    way = after[:, :2] - rows[:, :2]
-    gone = (cars["x"] - rows[:, _X]) * way[:, 0] + (cars["y"] - rows[:, _Y]) * way[:, 1]
-    share = np.clip(gone / np.maximum(np.square(way).sum(axis=1), 1e-8), -_BEYOND, _BEYOND)
-    return np.asarray(rows + share[:, None] * (after - rows))
-
-
 def _deviations(rows: Floats, cars: NDArray[Any]) -> Floats:
-    """How far cars are off the rows beside them, `[N, 6]`."""
+    """How far cars are off some rows, `[N, 7]`."""
     dx, dy = cars["x"] - rows[:, _X], cars["y"] - rows[:, _Y]
-    across = dy * np.cos(rows[:, _COURSE]) - dx * np.sin(rows[:, _COURSE])
+    cos, sin = np.cos(rows[:, _COURSE]), np.sin(rows[:, _COURSE])
     turned = cars["yaw"] - rows[:, _YAW]
     turned -= math.tau * np.round(turned / math.tau)
     rest = [cars[name] - rows[:, place] for name, place in (("u", _U), ("v", _V), ("r", _R), ("steering", _JOINT))]
-    return np.stack([across, turned, *rest], axis=1)
+    return np.stack([dx * cos + dy * sin, dy * cos - dx * sin, turned, *rest], axis=1)
 
 
 def _deviations_of(vehicle: Vehicle) -> int:
-    return 6 if vehicle.steering_lag > 0.0 else 5
+    return 7 if vehicle.steering_lag > 0.0 else 6
 
 
 class _Horizon(NamedTuple):
@@ -237,11 +260,14 @@ def _bounds(rows: Floats, vehicle: Vehicle) -> tuple[Floats, Floats]:
 def _costs_to_go(lap: _Stations, motion: Floats, influence: Floats, weights: Floats, effort: Floats) -> Floats:
     """What deviations at each station cost from there on if corrections had no bounds, `[M, D + 1, D + 1]`."""
     costs = np.tile(weights, (lap.count, 1, 1))
-    for first in list(range(lap.count - 1, -1, -_PHASES)) * (_ROUNDS if lap.loop else 1):
-        here = np.arange(max(first - _PHASES + 1, 0), first + 1)
-        a, b, later = motion[here], influence[here], costs[lap.after(here)]
-        reach = b.transpose(0, 2, 1) @ later
-        costs[here] = weights + a.transpose(0, 2, 1) @ later @ (a - b @ np.linalg.solve(effort + reach @ b, reach @ a))
+    for here in list(range(lap.count - 1, -1, -1)) * (_ROUNDS if lap.loop else 1):
+        a, b, later = (
+            motion[here],
+            influence[here],
+            costs[(here + 1) % lap.count if lap.loop else min(here + 1, lap.count - 1)],
+        )
+        reach = b.T @ later
+        costs[here] = weights + a.T @ later @ (a - b @ np.linalg.solve(effort + reach @ b, reach @ a))
         # The cost of the push alone is no one's to choose, and would grow with every lap.
         costs[here, -1, -1] = 0.0
     return costs
@@ -270,8 +296,7 @@ def _linearised(lap: _Stations, vehicle: Vehicle, size: int) -> tuple[Floats, Fl
             rows[:, _STEERING + command] += nudge
         cars = _cars_at(rows, deviation, nudge)
         cars = after_decision(cars, vehicle, rows[:, _STEERING], rows[:, _THROTTLE])
-        beside = _between(lap.rows[target], lap.rows[target + 1], cars)
-        return _deviations(beside, cars)[:, :size]
+        return _deviations(lap.rows[target], cars)[:, :size]
 
     def slope(nudge: float, back: float, **which: int) -> Floats:
         return np.asarray((later(**which, nudge=nudge) - later(**which, nudge=-back)) / (nudge + back))
@@ -288,13 +313,14 @@ def _linearised(lap: _Stations, vehicle: Vehicle, size: int) -> tuple[Floats, Fl
 def _cars_at(rows: Floats, deviation: int | None, nudge: float) -> NDArray[Any]:
     """Cars on the line, or off it by one deviation."""
     cars = np.zeros(len(rows), STATE_DTYPE)
-    across = nudge if deviation == 0 else 0.0
-    cars["x"] = rows[:, _X] - across * np.sin(rows[:, _COURSE])
-    cars["y"] = rows[:, _Y] + across * np.cos(rows[:, _COURSE])
-    for i, (name, place) in enumerate((("yaw", _YAW), ("u", _U), ("v", _V), ("r", _R), ("steering", _JOINT)), start=1):
+    cos, sin = np.cos(rows[:, _COURSE]), np.sin(rows[:, _COURSE])
+    along, across = (nudge if deviation == i else 0.0 for i in (0, 1))
+    cars["x"] = rows[:, _X] + along * cos - across * sin
+    cars["y"] = rows[:, _Y] + along * sin + across * cos
+    for i, (name, place) in enumerate((("yaw", _YAW), ("u", _U), ("v", _V), ("r", _R), ("steering", _JOINT)), start=2):
         cars[name] = rows[:, place] + (nudge if deviation == i else 0.0)
     # What the joint was told before plays a part in the next jump.
-    cars["steering_command"] = rows[:, _STEERING]
+    cars["steering_command"] = rows[:, _TOLD]
     return cars
 
 

@@ -112,7 +112,7 @@ def smoothest_offsets(guide: Guide, least: Floats, most: Floats) -> Floats:
         place = guide.points[:, axis] + offsets * guide.normals[:, axis]
         bends += ca.sumsqr(place[before] - 2 * place[here] + place[after])
     problem = {"x": offsets, "f": bends / guide.spacing**3}
-    found = _solver(ca, problem, {"tol": 1e-4, "max_iter": 100})(x0=0, lbx=least, ubx=most)
+    found = solver(ca, problem, {"tol": 1e-4, "max_iter": 100})(x0=0, lbx=least, ubx=most)
     return np.asarray(found["x"]).ravel()
 
 
@@ -163,8 +163,8 @@ def solve_lap(
     }
     none, free = np.zeros(defects.numel()), np.full(slides.numel(), -np.inf)
     bounds = _bounds(guide, vehicle, guess, held)
-    solver = _solver(ca, problem, {"tol": 1e-5, "max_iter": iterations, "mu_init": 1e-4 if near else 1e-2})
-    found = solver(
+    search = solver(ca, problem, {"tol": 1e-5, "max_iter": iterations, "mu_init": 1e-4 if near else 1e-2})
+    found = search(
         x0=_flat(guess.states, _between(guess), guess.controls),
         lbx=bounds[0],
         ubx=bounds[1],
@@ -174,14 +174,15 @@ def solve_lap(
     values = np.asarray(found["x"]).ravel()
     taken = np.asarray(ca.Function("seconds", [problem["x"]], [seconds])(values)).ravel()
     plan = Plan(values[: count * size].reshape(count, size), values[-2 * len(spaces) :].reshape(-1, 2))
-    words = str(solver.stats()["return_status"])
-    return Answer(plan, taken, words in _SOLVED, words, int(solver.stats()["iter_count"]))
+    words = str(search.stats()["return_status"])
+    return Answer(plan, taken, words in _SOLVED, words, int(search.stats()["iter_count"]))
 
 
-def _solver(ca: ModuleType, problem: dict[str, Any], settings: dict[str, Any]) -> Any:
+def solver(ca: ModuleType, problem: dict[str, Any], settings: dict[str, Any], expand: bool = True) -> Any:
+    """Return IPOPT for a problem, silent."""
     options = {f"ipopt.{name}": value for name, value in {"print_level": 0, "sb": "yes", **settings}.items()}
     # Expanded into scalar operations the derivatives are several times faster than as calls of one function.
-    return ca.nlpsol("lap", "ipopt", problem, {"print_time": False, "expand": True, **options})
+    return ca.nlpsol("lap", "ipopt", problem, {"print_time": False, "expand": expand, **options})
 
 
 def _motion(

@@ -27,7 +27,7 @@ from lateapex.world.vehicle import Vehicle
 
 Floats = NDArray[np.float64]
 Start = Literal["flying", "standing"]
-Method = Literal["optimal", "careful"]
+Method = Literal["optimal", "careful", "held"]
 
 SLIP: Final = math.radians(20.0)
 """rad; of the steps in public logs of version-5 cars 99 in 100 slip less than 22 degrees"""
@@ -35,7 +35,7 @@ MARGIN: Final = 0.01
 """m that a wheel keeps from the border"""
 
 CALM: Final = 1e-3
-"""s m, weight of hasty commands; 1e-2 makes a line that a driver with 15 decisions a second can follow"""
+"""s m, weight of hasty commands"""
 
 _COARSE, _FINE = 0.2, 0.1  # m from station to station
 _RETRIES = (1.0, 0.8, 0.65)  # times both of them
@@ -59,7 +59,8 @@ class Raceline:
     limit: Limit
     """Which wheels stay on the road: "all", or "one" at least, as the rules ask."""
     method: Method
-    """ "careful": the optimiser failed; a lap of the smoothest line stands in, slower than need be."""
+    """ "careful": the optimiser failed; a lap of the smoothest line stands in, slower than need be. "held": each command
+    is held for a decision, from one station to the next."""
     lap_time: float
     """s; from rest until the front point is at the line again, without the step for which the car is held"""
     careful_time: float
@@ -127,13 +128,6 @@ def raceline(
     casadi()
     search = _Search(track, vehicle or Vehicle(), start, limit, slip, margin, calm)
     return next(filter(None, map(search.fastest, _RETRIES)), None) or search.careful()
-
-
-def drivable(
-    track: Track, vehicle: Vehicle | None = None, *, start: Start = "flying", limit: Limit = "all"
-) -> Raceline:
-    """Find the fastest lap that a driver with 15 decisions a second can follow: little slip, no hasty commands."""
-    return raceline(track, vehicle, start=start, limit=limit, slip=math.radians(8.0), margin=0.02, calm=0.01)
 
 
 def wheels(line: Raceline) -> Floats:
