@@ -59,8 +59,8 @@ class Raceline:
     limit: Limit
     """Which wheels stay on the road: "all", or "one" at least, as the rules ask."""
     method: Method
-    """ "careful": the optimiser failed; a lap of the smoothest line stands in, slower than need be. "held": each command
-    is held for a decision, from one station to the next."""
+    """ "careful": the optimiser failed; a lap of the smoothest line stands in, slower than need be. "held": each
+    command is held for a decision, from one station to the next."""
     lap_time: float
     """s; from rest until the front point is at the line again, without the step for which the car is held"""
     careful_time: float
