@@ -86,7 +86,7 @@ def numpy_of_old() -> ModuleType:
     vars(module).update(vars(np))
     vars(module).update({name: value for name, (value, _) in FORMER.items()})
     loaded = vars(np).keys() & np.__all__  # the others are packages, which nobody means by import *
-    module.__all__ = sorted({*loaded, *_RENAMED}.difference(_LATER))  # type: ignore[attr-defined] # a module that is made here
+    module.__all__ = sorted({*loaded, *_RENAMED}.difference(_LATER))  # type: ignore[attr-defined] # made here, without a type
     return module
 
 
