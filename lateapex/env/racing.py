@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from lateapex.env.actions import actions_of
 from lateapex.env.params import Moment, Params
-from lateapex.env.reward import RewardFunction, load_reward
+from lateapex.env.reward import load_reward
+from lateapex.env.reward_base import Reward
 from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, Quirks, begin, judge, note
 from lateapex.env.starts import RandomStarts, StartPoses, Starts
 from lateapex.errors import ConfigError
@@ -43,7 +44,7 @@ class RacingTask:
     Args:
         track: name, path, Track, or a list of these; car i drives on track i modulo their number.
         num_envs: N.
-        reward: name or path of a reward file, or a loaded RewardFunction.
+        reward: name or path of a reward file, or a loaded Reward.
         metadata: the action list and the sensor.
         vehicle: the cars, by name or path too; those that the version of the metadata asks for if not given.
         starts: where episodes start.
@@ -62,7 +63,7 @@ class RacingTask:
         track: str | Track | Sequence[str | Track],
         num_envs: int = 1,
         *,
-        reward: str | RewardFunction = "quick_laps",
+        reward: str | Reward = "quick_laps",
         metadata: ModelMetadata | None = None,
         vehicle: Vehicle | str | None = None,
         starts: Starts | None = None,
@@ -89,7 +90,7 @@ class RacingTask:
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
         self.sensor = self.metadata.sensors[0]
-        self.reward = reward if isinstance(reward, RewardFunction) else load_reward(reward)
+        self.reward = reward if isinstance(reward, Reward) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
@@ -157,7 +158,7 @@ class RacingTask:
             Reward, whether the episode ended by a rule, whether it was cut off; `[N]` each.
 
         Raises:
-            RewardError: see RewardFunction.
+            RewardError: see Reward.
         """
         cars, episodes = self.simulator.cars, self.episodes
         commands = self.actions.commands(actions, self.simulator.count)

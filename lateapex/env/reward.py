@@ -22,17 +22,19 @@ import time
 import tokenize
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import resources
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lateapex.env.reward_base import LIMIT, Reward, Step
+from lateapex.env.reward_batch import OBJECTS, BatchParams
 from lateapex.env.reward_habits import hint, old_arguments, why_not_python
 from lateapex.env.reward_numpy import builtins_with, numpy_of_old
 from lateapex.env.reward_prints import Prints
@@ -40,22 +42,11 @@ from lateapex.env.reward_random import LOADING, OwnRandom
 from lateapex.env.reward_ros import Clock, rospy_with
 from lateapex.errors import RewardError, did_you_mean
 
-LIMIT: Final = 1e5
-"""Largest absolute reward, as in the original."""
-
 _MODULE = "reward_function"
 _TRIED_STEPS, _TRIED_CARS = 10, 16  # on which reward_batch is compared with reward_function
-_OBJECTS = (
-    "objects_location",
-    "objects_left_of_center",
-    "objects_speed",
-    "objects_heading",
-    "objects_distance",
-    "objects_distance_from_center",
-)
 
 
-class RewardFunction:
+class RewardFunction(Reward):
     """A loaded reward file.
 
     Args:
@@ -80,16 +71,7 @@ class RewardFunction:
         call_at_step_1: bool = False,
         prints: Prints | None = None,
     ) -> None:
-        self.text = text
-        self.source = source
-        self.calls = 0
-        """Cars that were paid so far, a step each."""
-        self.seconds = 0.0
-        """Spent on them, the making of their parameters included."""
-        self.prints = prints
-        self.running: tuple[int | None, int] = (None, 0)
-        """Thread in which the file runs, None between steps, and how many calls and loads have begun."""
-        self.call_at_step_1 = call_at_step_1
+        super().__init__(text, source, call_at_step_1=call_at_step_1, prints=prints)
         self._random = OwnRandom(text, seed)
         self._code = _compiled(text, source)
         self._clock = Clock()
@@ -102,7 +84,6 @@ class RewardFunction:
             begun = time.perf_counter()
             module = self._load(0)
             self.load_seconds = time.perf_counter() - begun
-            """That the file took to be run once, as it is for each car."""
         self._modules: list[ModuleType] = []
         batch = getattr(module, "reward_batch", None)
         self._batch: Callable[[MutableMapping[str, Any]], Any] | None = None
@@ -120,7 +101,7 @@ class RewardFunction:
         self._line = getattr(getattr(single, "__code__", None), "co_firstlineno", 1)
 
     def close(self) -> None:
-        """Let go of what lies outside this process; see SandboxedReward."""
+        """There is nothing outside this process."""
 
     def _load(self, car: int) -> ModuleType:
         self.running = self.running[0], self.running[1] + 1
@@ -147,23 +128,13 @@ class RewardFunction:
         needed: NDArray[np.bool_],
         episode: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """Rewards of all cars for one step, `[N]`.
-
-        Args:
-            params: arrays over the cars, `[N, ...]`, by the racers' names.
-            shared: what does not differ between cars; `waypoints` holds one list for each car.
-            needed: cars that are paid; the others (prepare) get 0 and no call.
-            episode: each car's episode, for messages.
-
-        Raises:
-            RewardError: it raised, or returned something that is no finite number within +-1e5.
-        """
+        """See Reward."""
         begun = time.perf_counter()
         called = needed | (params["steps"] == 1) if self.call_at_step_1 else needed
         self.running = threading.get_ident(), self.running[1]
         try:
             with self._surroundings(), self._random.borrowed():
-                rewards = self._pay(params, shared, called, episode)
+                rewards = self._pay(Step(params, shared, called, episode))
         finally:
             self.running = None, self.running[1]
         rewards[~needed] = 0.0
@@ -171,37 +142,26 @@ class RewardFunction:
         self.seconds += time.perf_counter() - begun
         return rewards
 
-    def _pay(
-        self,
-        params: Mapping[str, Any],
-        shared: Mapping[str, Any],
-        needed: NDArray[np.bool_],
-        episode: NDArray[np.int64],
-    ) -> NDArray[np.float64]:
+    def _pay(self, step: Step) -> NDArray[np.float64]:
         """Rewards of the cars that are paid; 0 for the others."""
+        params, _, needed, episode = step
         rewards = np.zeros(len(needed))
         if "rospy" in self._own and len(needed):
             self._clock.seconds = float(params["sim_time"][0])
         if self._batch is None:
-            self._pay_singly(params, shared, needed, episode, rewards)
+            self._pay_singly(step, rewards)
         elif needed.any():
             if self._random.used:
                 self._random.begin(0, int(episode[0]), int(params["steps"][0]))
-            rewards[needed] = self._batch_rewards(params, shared, needed)
+            rewards[needed] = self._batch_rewards(self._batch, step)
             if self._steps_to_try:
                 self._steps_to_try -= 1
-                self._compare(params, shared, needed, episode, rewards)
+                self._compare(step, rewards)
         return rewards
 
-    def _pay_singly(
-        self,
-        params: Mapping[str, Any],
-        shared: Mapping[str, Any],
-        needed: NDArray[np.bool_],
-        episode: NDArray[np.int64],
-        rewards: NDArray[np.float64],
-    ) -> None:
+    def _pay_singly(self, step: Step, rewards: NDArray[np.float64]) -> None:
         """Fill in the rewards of the cars that are paid, by a call for each."""
+        params, shared, needed, episode = step
         waypoints, names = shared["waypoints"], tuple(params)
         columns = [params[name].tolist() for name in names]
         paid = needed.tolist()
@@ -210,29 +170,22 @@ class RewardFunction:
                 single: dict[str, Any] = dict(zip(names, values, strict=True))
                 single["waypoints"] = waypoints[car].copy()
                 single["closest_objects"] = [0, 0]
-                for name in _OBJECTS:
+                for name in OBJECTS:
                     single[name] = []
                 function = self._of_car(car)
                 if self._random.used:
                     self._random.begin(car, int(episode[car]), int(single["steps"]))
                 rewards[car] = self._one(function, single, episode, car)
 
-    def _compare(
-        self,
-        params: Mapping[str, Any],
-        shared: Mapping[str, Any],
-        needed: NDArray[np.bool_],
-        episode: NDArray[np.int64],
-        rewards: NDArray[np.float64],
-    ) -> None:
+    def _compare(self, step: Step, rewards: NDArray[np.float64]) -> None:
         """Call `reward_function` for the first cars too, which has to pay as much as `reward_batch`."""
-        tried = needed & (np.arange(len(needed)) < _TRIED_CARS)
-        expected = np.zeros(len(needed))
-        self._pay_singly(params, shared, tried, episode, expected)
+        tried = step.needed & (np.arange(len(step.needed)) < _TRIED_CARS)
+        expected = np.zeros(len(step.needed))
+        self._pay_singly(step._replace(needed=tried), expected)
         apart = np.flatnonzero(tried & ~np.isclose(rewards, expected, rtol=1e-6, atol=1e-9))
         if len(apart):
             car = apart[0]
-            when = f"at step {params['steps'][car]:.0f} of episode {episode[car]}"
+            when = f"at step {step.params['steps'][car]:.0f} of episode {step.episode[car]}"
             raise RewardError(
                 f"{self.source}: reward_batch gives {rewards[car]:g} and reward_function {expected[car]:g}, {when}; "
                 "make them agree, or remove reward_batch"
@@ -269,18 +222,15 @@ class RewardFunction:
             f"a finite number from -1e5 to 1e5 is needed on every path. {_shown(params)}"
         )
 
-    def _batch_rewards(
-        self, params: Mapping[str, Any], shared: Mapping[str, Any], needed: NDArray[np.bool_]
-    ) -> NDArray[np.float64]:
+    def _batch_rewards(self, batch: Callable[[MutableMapping[str, Any]], Any], step: Step) -> NDArray[np.float64]:
         """Rewards of the cars that are paid."""
-        assert self._batch is not None
-        count = len(needed)
+        count = len(step.needed)
         try:
             self.running = self.running[0], self.running[1] + 1
-            values = np.asarray(self._batch(_Batch(params, shared, count)), np.float64)
+            values = np.asarray(batch(BatchParams(step)), np.float64)
         except (Exception, SystemExit) as error:
             raise RewardError(f"{_place_in(error, self.source)}: {_told(error)}, in reward_batch") from None
-        paid = values[needed] if values.shape == (count,) else np.array([math.nan])
+        paid = values[step.needed] if values.shape == (count,) else np.array([math.nan])
         if not (np.abs(paid) <= LIMIT).all():
             raise RewardError(
                 f"{self.source}: reward_batch returned shape {values.shape}, values {_short(values.ravel().tolist())}; "
@@ -400,44 +350,6 @@ def _function(module: ModuleType, source: str) -> Callable[[dict[str, Any]], Any
     names = [name for name, item in vars(module).items() if callable(item) and not name.startswith("_")]
     has = f"it defines {', '.join(names)}" if names else "it defines no function"
     raise RewardError(f"{source} has no reward_function(params); {has}")
-
-
-class _Batch(MutableMapping[str, Any]):
-    """The parameters of all cars as `reward_batch` gets them: its own, made when it asks for them."""
-
-    def __init__(self, params: Mapping[str, Any], shared: Mapping[str, Any], count: int) -> None:
-        self._params, self._shared, self._count = params, shared, count
-        self._values: dict[str, Any] = dict.fromkeys((*params, *shared, "closest_objects", *_OBJECTS), _Batch)
-
-    def __getitem__(self, name: str) -> Any:
-        value = self._values[name]
-        if value is _Batch:  # stands for what was not made yet
-            value = self._values[name] = self._made(name)
-        return value
-
-    def _made(self, name: str) -> Any:
-        if name in self._params:
-            return self._params[name]
-        if name in self._shared:
-            return [item.copy() for item in self._shared[name]]
-        if name == "closest_objects":
-            return np.zeros((self._count, 2), np.int64)
-        return [[] for _ in range(self._count)]
-
-    def __setitem__(self, name: str, value: Any) -> None:
-        self._values[name] = value
-
-    def __delitem__(self, name: str) -> None:
-        del self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __repr__(self) -> str:
-        return repr(dict(self))
 
 
 def _place_in(error: BaseException, source: str) -> str:

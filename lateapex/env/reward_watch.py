@@ -10,7 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
-    from lateapex.env.reward import RewardFunction
+    from lateapex.env.reward_base import Reward
 
 HANGING: Final = 1.0
 """Seconds after which a call that has not come back is told."""
@@ -27,7 +27,7 @@ class Watch:
 
     def __init__(
         self,
-        reward: RewardFunction,
+        reward: Reward,
         tell: Callable[[str], None],
         *,
         hanging: float = HANGING,

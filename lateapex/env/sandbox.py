@@ -27,7 +27,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lateapex.env.reward import LIMIT, RewardFunction
+from lateapex.env.reward_base import LIMIT, Reward
 from lateapex.env.reward_prints import Prints
 from lateapex.env.sandbox_frames import HEAD, MAGIC, frame, packed
 from lateapex.errors import RewardError
@@ -47,7 +47,7 @@ class Limits(NamedTuple):
     """Bytes, on top of what the interpreter and its packages take."""
 
 
-class SandboxedReward(RewardFunction):
+class SandboxedReward(Reward):
     """A reward file in a process of its own.
 
     The process ends with `close`, with this object, and with the thread that made it.
@@ -73,14 +73,8 @@ class SandboxedReward(RewardFunction):
     ) -> None:
         if sys.platform != "linux":
             raise RewardError(f"a sandbox needs Linux, this is {sys.platform}; use a container, or leave --sandbox out")
-        self.text = text
-        self.source = source
-        self.calls = 0
-        self.seconds = 0.0
-        self.prints = prints
-        self.running = (None, 0)
+        super().__init__(text, source, call_at_step_1=call_at_step_1, prints=prints)
         self._limits = limits = limits or Limits()
-        self.call_at_step_1 = call_at_step_1
         self._fault = ""
         self._roads: dict[int, tuple[int, Any]] = {}  # by identity, which the reference keeps from being used again
         self._process, self._request, self._reply, folder = _start()
@@ -111,10 +105,10 @@ class SandboxedReward(RewardFunction):
         needed: NDArray[np.bool_],
         episode: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """As RewardFunction.
+        """See Reward.
 
         Raises:
-            RewardError: as RewardFunction; or it took too long, or did what the sandbox does not allow.
+            RewardError: as any reward; or it took too long, or did what the sandbox does not allow.
         """
         begun = time.perf_counter()
         count = len(needed)

@@ -15,7 +15,7 @@ from lateapex.analysis.pictures import draw_laps
 from lateapex.analysis.views import ViewName
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
-from lateapex.env.reward import RewardFunction
+from lateapex.env.reward_base import Reward
 from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
@@ -167,7 +167,7 @@ def evaluate(
 
 
 def _evaluate(
-    config: EvaluateConfig, storage: Storage, reward: RewardFunction, now: Callable[[], datetime.datetime]
+    config: EvaluateConfig, storage: Storage, reward: Reward, now: Callable[[], datetime.datetime]
 ) -> EvaluateResult:
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     shared: dict[str, Any] = {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, nullcontext
 
 from lateapex.env.reward import RewardFunction
+from lateapex.env.reward_base import Reward
 from lateapex.env.reward_habits import first_step_tests, parsed, unseeded
 from lateapex.env.reward_numpy import former_names
 from lateapex.env.reward_prints import Prints
@@ -13,9 +14,7 @@ from lateapex.env.reward_watch import Watch
 from lateapex.env.sandbox import SandboxedReward
 
 
-def job_reward(
-    text: str, source: str, *, seed: int = 0, sandbox: bool = False, call_at_step_1: bool = False
-) -> RewardFunction:
+def job_reward(text: str, source: str, *, seed: int = 0, sandbox: bool = False, call_at_step_1: bool = False) -> Reward:
     """Load a reward file for a job, which has to close it.
 
     Raises:
@@ -28,7 +27,7 @@ def job_reward(
 _SLOW_LOADING = 2.0  # s, for all cars
 
 
-def reward_notes(reward: RewardFunction, cars: int) -> list[str]:
+def reward_notes(reward: Reward, cars: int) -> list[str]:
     """What a racer should know of a reward before it trains so many cars, a line each."""
     tree = parsed(reward.text)
     habits = [*([] if reward.call_at_step_1 else first_step_tests(tree)), *unseeded(tree), *former_names(tree)]
@@ -44,7 +43,7 @@ def reward_notes(reward: RewardFunction, cars: int) -> list[str]:
 
 
 @contextmanager
-def watched(reward: RewardFunction, tell: Callable[[str], None] | None) -> Iterator[None]:
+def watched(reward: Reward, tell: Callable[[str], None] | None) -> Iterator[None]:
     """Tell, from another thread, where a call hangs; in the end close the reward."""
     with closing(reward), Watch(reward, tell) if tell else nullcontext():
         yield

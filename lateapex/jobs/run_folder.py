@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lateapex.config import Config, read_toml, to_toml
-from lateapex.env.reward import RewardFunction
+from lateapex.env.reward_base import Reward
 from lateapex.errors import LateapexError, RunError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
@@ -182,7 +182,7 @@ def run_metadata(storage: Storage) -> ModelMetadata:
     return read_metadata(_text(storage, METADATA), f"{storage.url}/{METADATA}")
 
 
-def run_reward(storage: Storage, *, sandbox: bool | None = None) -> RewardFunction:
+def run_reward(storage: Storage, *, sandbox: bool | None = None) -> Reward:
     """The reward function of a run, called as the run's settings say; whoever takes it closes it.
 
     Args:

@@ -16,7 +16,7 @@ import torch
 from lateapex.config import parse
 from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask, with_channels
-from lateapex.env.reward import RewardFunction
+from lateapex.env.reward_base import Reward
 from lateapex.env.starts import starts_of
 from lateapex.errors import LateapexError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
@@ -169,7 +169,7 @@ def resume(
 
 
 def _assembled(
-    config: TrainConfig, storage: Storage, tracks: Sequence[Track], metadata: ModelMetadata, reward: RewardFunction
+    config: TrainConfig, storage: Storage, tracks: Sequence[Track], metadata: ModelMetadata, reward: Reward
 ) -> tuple[Trainer, RunFolderSink]:
     """Put the parts of a run together, ready for its first update."""
     torch.set_num_threads(config.torch_threads)
