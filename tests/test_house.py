@@ -79,8 +79,8 @@ def test_file_is_not_too_long(path: Path) -> None:
 @each_module
 def test_no_function_is_too_long(path: Path) -> None:
     functions = [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
-    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+    lengths = [(node.name, (node.end_lineno or 0) - node.lineno + 1) for node in functions]
+    assert [(name, length) for name, length in lengths if length > LONGEST_FUNCTION] == []
 
 
 @each_module

@@ -83,7 +83,6 @@ class RacingTask:
         if quirks not in ("original", "fixed"):
             raise ConfigError(f"quirks is {quirks!r}; 'original' or 'fixed' is needed")
         self.tracks = [item if isinstance(item, Track) else load_track(item) for item in given]
-        self._directions = 2 if alternate_direction else 1
         self._tracks_given = len(self.tracks)
         if alternate_direction:
             self.tracks += [track.reverse() for track in self.tracks]
@@ -134,7 +133,7 @@ class RacingTask:
         """
         if poses is None:
             poses = self.starts.draw(self.seed, cars, self.episodes["episode"][cars] + 1)
-        if self._directions > 1:
+        if len(self.tracks) > self._tracks_given:
             self._turn_round(cars)
         self.simulator.place_on_line(cars, *poses)
         begin(self.episodes, cars, poses.fraction % 1.0)
@@ -142,8 +141,8 @@ class RacingTask:
             self.simulator.render_some(cars, self.pictures)
 
     def _turn_round(self, cars: NDArray[np.int64]) -> None:
-        """Give each car the direction of its next episode."""
-        backwards = (self.episodes["episode"][cars] + 1) % self._directions
+        """Give each car the direction of its next episode: every other one is driven on the reverse of its track."""
+        backwards = (self.episodes["episode"][cars] + 1) % 2
         self.simulator.cars["track"][cars] = self._first_track[cars] + backwards * self._tracks_given
         for car in cars.tolist():
             self._shared["waypoints"][car] = self._waypoints[self.simulator.cars["track"][car]]
@@ -222,8 +221,8 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
     """N cars as a Gymnasium vector environment.
 
     Observations are a dictionary from the sensor's name to uint8 `[N, H, W, 1]`, in colour `[N, H, W, 3]`.
-    A car whose episode ended is put at
-    its next start within the same step; what it saw last is in `info["final_obs"]`. Arguments as RacingTask.
+    A car whose episode ended is put at its next start within the same step; what it saw last is in
+    `info["final_obs"]`. Arguments as RacingTask.
     """
 
     def __init__(
