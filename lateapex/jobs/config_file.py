@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from lateapex.config import read_toml
-from lateapex.env.reward import load_reward, reward_names
+from lateapex.env.reward import read_reward, reward_names
 from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
 from lateapex.jobs.drfc import read_drfc
@@ -116,7 +116,7 @@ def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:
     """Settings of a run, with its own copies in place of files that may have changed since."""
     own = _without(settings, {"out", "hyperparameters"})  # hyperparameters.json is part of the other settings already
     reward = str(settings.get("reward"))
-    if reward not in reward_names() or load_reward(reward).text.encode() != run.read(REWARD):
+    if reward not in reward_names() or read_reward(reward)[0].encode() != run.read(REWARD):
         own["reward"] = f"{run.url}/{REWARD}"
     if "model_metadata" in settings or run.read(METADATA) != default_metadata().text.encode():
         own["model_metadata"] = f"{run.url}/{METADATA}"

@@ -42,11 +42,6 @@ class DrfcFolder(NamedTuple):
     """Settings of run.env that do not hold here, one line each."""
 
 
-def drfc_settings(folder: str) -> dict[str, Any]:
-    """Return the values of TrainConfig that a folder gives; raises as `read_drfc`."""
-    return read_drfc(folder).values
-
-
 def read_drfc(folder: str) -> DrfcFolder:
     """Read a folder.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from lateapex.env.reward import load_reward
+from lateapex.env.reward import read_reward
 from lateapex.errors import RunError, StorageError
 from lateapex.formats.hyperparameters import Hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import default_metadata
@@ -20,7 +20,7 @@ def init(folder: Path) -> list[Path]:
         StorageError: the folder cannot be written.
     """
     files = {
-        "reward_function.py": load_reward("quick_laps").text,
+        "reward_function.py": read_reward("quick_laps")[0],
         "model_metadata.json": default_metadata().text,
         "hyperparameters.json": write_hyperparameters(
             Hyperparameters(batch_size=256, num_epochs=4, lr=1e-3, discount_factor=0.97)

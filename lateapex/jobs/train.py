@@ -154,8 +154,9 @@ def resume(
     """
     storage = open_trained(url)
     source = f"{url}/run.toml"
-    before = parse(TrainConfig, read_settings(storage), source)
-    config = _resolved(parse(TrainConfig, merge(read_settings(storage), without_none(changes or {})), source))
+    settings = read_settings(storage)
+    before = parse(TrainConfig, settings, source)
+    config = _resolved(parse(TrainConfig, merge(settings, without_none(changes or {})), source))
     tracks, metadata = read_tracks(storage), run_metadata(storage)
     with closing(run_reward(storage, sandbox=config.sandbox)) as reward:
         drop_unfinished(storage)

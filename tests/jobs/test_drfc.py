@@ -10,7 +10,7 @@ from small_runs import command
 
 from lateapex.config import read_toml
 from lateapex.errors import ConfigError, FormatError
-from lateapex.jobs.drfc import drfc_settings, read_drfc
+from lateapex.jobs.drfc import read_drfc
 from lateapex.jobs.init import init
 from lateapex.jobs.train import train_config
 
@@ -56,30 +56,30 @@ def test_files_in_custom_files_and_under_other_names_are_found(folder):
     (folder / "custom_files").mkdir()
     (folder / "reward_function.py").rename(folder / "custom_files" / "reward_function.py")
     (folder / "model_metadata.json").rename(folder / "custom_files" / "mine.json")
-    values = drfc_settings(with_env(folder, "DR_LOCAL_S3_MODEL_METADATA_KEY=custom_files/mine.json"))
+    values = read_drfc(with_env(folder, "DR_LOCAL_S3_MODEL_METADATA_KEY=custom_files/mine.json")).values
     assert values["reward"] == f"{folder}/custom_files/reward_function.py"
     assert values["model_metadata"] == f"{folder}/custom_files/mine.json"
     assert values["hyperparameters"] == f"{folder}/hyperparameters.json"
 
 
 def test_a_folder_without_run_env_gives_its_files_and_no_track(folder):
-    assert drfc_settings(str(folder)).keys() == {"reward", "model_metadata", "hyperparameters"}
+    assert read_drfc(str(folder)).values.keys() == {"reward", "model_metadata", "hyperparameters"}
 
 
 def test_the_reverse_direction_is_that_of_the_track(folder):
-    values = drfc_settings(with_env(folder, "DR_WORLD_NAME=Oval_track.npy", "DR_TRAIN_REVERSE_DIRECTION=True"))
+    values = read_drfc(with_env(folder, "DR_WORLD_NAME=Oval_track.npy", "DR_TRAIN_REVERSE_DIRECTION=True")).values
     assert values["track"] == "Oval_track@reversed"
 
 
 def test_run_env_overrides_system_env_and_may_refer_to_it(folder):
     (folder / "system.env").write_text("DR_WORLD_NAME=a\nDR_BASE=Oval\n")
-    assert drfc_settings(with_env(folder, "DR_WORLD_NAME=${DR_BASE}_track"))["track"] == "Oval_track"
+    assert read_drfc(with_env(folder, "DR_WORLD_NAME=${DR_BASE}_track")).values["track"] == "Oval_track"
 
 
 @pytest.mark.parametrize("race", ["OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "F1"])
 def test_a_race_that_cannot_be_trained_is_refused_with_what_to_write(folder, race):
     with pytest.raises(ConfigError) as caught:
-        drfc_settings(with_env(folder, f"DR_RACE_TYPE={race}"))
+        read_drfc(with_env(folder, f"DR_RACE_TYPE={race}"))
     assert str(caught.value) == (
         f"{folder}/run.env: DR_RACE_TYPE is '{race}'; this version trains TIME_TRIAL alone: "
         "write DR_RACE_TYPE=TIME_TRIAL"
@@ -88,7 +88,7 @@ def test_a_race_that_cannot_be_trained_is_refused_with_what_to_write(folder, rac
 
 def test_a_race_that_nobody_knows_is_refused_with_those_that_are(folder):
     with pytest.raises(ConfigError, match="DR_RACE_TYPE is 'SPRINT'; expected TIME_TRIAL, OBJECT_AVOIDANCE"):
-        drfc_settings(with_env(folder, "DR_RACE_TYPE=SPRINT"))
+        read_drfc(with_env(folder, "DR_RACE_TYPE=SPRINT"))
 
 
 @pytest.mark.parametrize(
@@ -111,16 +111,16 @@ def test_a_setting_that_does_not_hold_is_named_and_an_equal_one_is_not(folder, l
 def test_no_folder_an_empty_one_and_damaged_files_are_one_line(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="is no folder; give the one that holds"):
-        drfc_settings(str(tmp_path / "none"))
+        read_drfc(str(tmp_path / "none"))
     with pytest.raises(ConfigError, match=r"holds none of reward_function\.py"):
-        drfc_settings(str(tmp_path / "empty"))
+        read_drfc(str(tmp_path / "empty"))
     with pytest.raises(FormatError, match=r"run\.env: line 1 is 'what'; expected KEY=value"):
-        drfc_settings(with_env(folder, "what"))
+        read_drfc(with_env(folder, "what"))
     with pytest.raises(ConfigError, match="DR_TRAIN_MIN_EVAL_TRIALS is 'five'; expected a whole number"):
-        drfc_settings(with_env(folder, "DR_TRAIN_MIN_EVAL_TRIALS=five"))
+        read_drfc(with_env(folder, "DR_TRAIN_MIN_EVAL_TRIALS=five"))
     (folder / "run.env").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="cannot read"):
-        drfc_settings(str(folder))
+        read_drfc(str(folder))
 
 
 def test_a_folder_is_trained_from_as_it_is_and_flags_win(folder, capsys, tmp_path, monkeypatch):
