@@ -51,7 +51,7 @@ class Physics:
         self._tables = track_tables(self.tracks)
         starts = np.array([track.pose_at(0.0) for track in self.tracks])[places]
         self.cars["x"], self.cars["y"], self.cars["yaw"] = starts.T
-        _locate_all(self.cars, self._vehicles, self._tables)
+        locate_all(self.cars, self._vehicles, self._tables)
 
     def step(self, steering: ArrayLike, speed: ArrayLike) -> None:
         """Drive all cars for one decision: `[N]` commanded angles, rad, and speeds, m/s."""
@@ -59,7 +59,7 @@ class Physics:
         if steering.shape != self.cars.shape or speed.shape != self.cars.shape:
             raise ConfigError(f"commands have shapes {steering.shape} and {speed.shape}; {self.cars.shape} is needed")
         _drive_all(self.cars, self._vehicles, steering, speed, STEP_SECONDS)
-        _locate_all(self.cars, self._vehicles, self._tables)
+        locate_all(self.cars, self._vehicles, self._tables)
 
 
 def after_decision(cars: NDArray[Any], vehicle: Vehicle, steering: ArrayLike, speed: ArrayLike) -> NDArray[Any]:
@@ -82,6 +82,7 @@ def _drive_all(cars, vehicles, steering, speed, seconds):  # type: ignore[no-unt
 
 
 @kernel
-def _locate_all(cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: [N] records, TrackTables
+def locate_all(cars, vehicles, tables):  # type: ignore[no-untyped-def] # numba: [N] records, TrackTables
+    """Find out for cars that were put somewhere where on their tracks they are."""
     for n in range(cars.size):
         locate(cars[n], vehicles[n], tables)

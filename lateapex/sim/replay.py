@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.sim.dynamics import drive, wheel_speed
-from lateapex.sim.geometry import locate
 from lateapex.sim.kernel import kernel
+from lateapex.sim.physics import locate_all
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
 from lateapex.world.track import Track
@@ -65,7 +65,7 @@ def locate_poses(tracks: Sequence[Track], track_of_pose: ArrayLike, poses: Float
     cars = np.zeros(len(poses), STATE_DTYPE)
     cars["track"] = track_of_pose
     cars["x"], cars["y"], cars["yaw"] = _centre(vehicle, poses)
-    _locate_all(cars, vehicle_records([vehicle])[0], track_tables(tracks))
+    locate_all(cars, vehicle_records([vehicle] * len(cars)), track_tables(tracks))
     return cars
 
 
@@ -122,9 +122,3 @@ def _put_back(state, car, front_x, front_y, yaw):  # type: ignore[no-untyped-def
     state.v += share * (c * dy - s * dx)
     state.r += share * turn
     state.x, state.y, state.yaw = x, y, yaw
-
-
-@kernel
-def _locate_all(cars, car, tables):  # type: ignore[no-untyped-def] # numba: [M] records, record, TrackTables
-    for n in range(cars.size):
-        locate(cars[n], car, tables)
