@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from lateapex.errors import ConfigError
 from lateapex.formats.env_file import read_env
 from lateapex.formats.job_yaml import is_true
+from lateapex.world.track import REVERSED
 
 _ENVIRONMENT: Final = ("system.env", "run.env")  # the second overrides the first, as in the original
 _FILES: Final = {
@@ -59,7 +60,7 @@ def read_drfc(folder: str) -> DrfcFolder:
         raise ConfigError(f"{folder} holds none of {names}, run.env; lateapex init {folder} writes files to start from")
     _check_race(settings, folder)
     if world := settings.get("DR_WORLD_NAME", "").removesuffix(".npy"):
-        values["track"] = f"{world}@reversed" if is_true(settings.get("DR_TRAIN_REVERSE_DIRECTION", "")) else world
+        values["track"] = world + REVERSED if is_true(settings.get("DR_TRAIN_REVERSE_DIRECTION", "")) else world
     if trials := settings.get("DR_TRAIN_MIN_EVAL_TRIALS"):
         values["trainer"] = {"evaluation_trials": _whole("DR_TRAIN_MIN_EVAL_TRIALS", trials, folder)}
     if is_true(settings.get("DR_TRAIN_ALTERNATE_DRIVING_DIRECTION", "")):

@@ -26,6 +26,7 @@ from lateapex.jobs.run_folder import open_run, read_settings, read_tracks
 from lateapex.records import EpisodeRecord
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track
+from lateapex.world.track_list import track_label
 
 NO_VIDEO: Final = f"films are small GIFs without the video extra; {INSTALL}"
 
@@ -227,7 +228,7 @@ def _track_of(tracks: Sequence[Track], found: _Found) -> Track:
     for track in tracks:
         if _fits(track, found.episode):
             return track
-    names = [f"{track.name}{'@reversed' if track.reversed else ''} ({track.length:.2f} m)" for track in tracks]
+    names = [f"{track_label(track)} ({track.length:.2f} m)" for track in tracks]
     raise TrackError(
         f"{found.source}: episode {found.episode.number} was driven on a track of {found.episode.track_length:.2f} m "
         f"that is not {' or '.join(names)}; name it with --track"

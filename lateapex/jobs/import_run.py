@@ -26,10 +26,10 @@ from lateapex.formats.job_yaml import Parameters, first, read_parameters, world_
 from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import Bounds, ModelDescription, describe_model
 from lateapex.formats.training_log import JobLog, read_log
-from lateapex.jobs.archive import Contents, opened
+from lateapex.jobs.archive import ENDINGS, Contents, opened
 from lateapex.jobs.import_layout import Found, Layout, Passed, Role, family, is_wanted, job_kind, layout_of, models_in
 from lateapex.jobs.import_steps import Steps, learning_lines
-from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS
+from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, free_name
 from lateapex.storage import DiskStorage
 from lateapex.world.official import official_routes
 
@@ -316,7 +316,6 @@ def _first_told(texts: Iterable[str]) -> str:
 
 def _free_name(source: str) -> str:
     stem = Path(source).resolve().name
-    for ending in (".tar.gz", ".tgz", ".tar", ".zip", ".log"):
+    for ending in (*ENDINGS, ".log"):
         stem = stem.removesuffix(ending)
-    names = (Path("runs") / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 1_000_000))
-    return str(next(path for path in names if not path.exists()))
+    return free_name(stem)

@@ -78,7 +78,7 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
         RunError: a run is there already, or a file that it would replace.
         StorageError: it cannot be written.
     """
-    storage = DiskStorage(url or _free_name(stem))
+    storage = DiskStorage(url or free_name(stem))
     if _is_file(storage.root / SETTINGS):
         raise RunError(
             f"{storage.url} already holds a run; go on with it: lateapex train --resume {storage.url}, "
@@ -252,7 +252,8 @@ def _settings(config: Config, tracks: Sequence[Track], vehicle: Vehicle, origin:
     )
 
 
-def _free_name(stem: str) -> str:
+def free_name(stem: str) -> str:
+    """Path of a run that is not there yet, under runs/; its name begins with `stem`."""
     names = (Path("runs") / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 1_000_000))
     return str(next(path for path in names if not path.exists()))
 

@@ -73,9 +73,8 @@ def segments_between(points: NDArray[np.float64], closed: bool) -> NDArray[np.fl
 
 
 def border_edges(track: Track) -> NDArray[np.float64]:
-    """Return the segments around the road, `[E, 5]`: both rings of a loop, or the one ring around an open track."""
-    rings = [track.inner, track.outer] if track.closed else [np.concatenate([track.outer, track.inner[::-1]])]
-    return np.concatenate([segments_between(ring, True) for ring in rings])
+    """Return the segments around the road, `[E, 5]`; see `Track.rings`."""
+    return np.concatenate([segments_between(ring, True) for ring in track.rings])
 
 
 def track_tables(tracks: Sequence[Track]) -> TrackTables:

@@ -143,9 +143,8 @@ def room(track: Track, points: Floats, headings: Floats) -> tuple[Floats, Floats
 
 
 def border_segments(track: Track) -> Floats:
-    """Segments around the road, `[E, 4]`: x, y, dx, dy; both rings of a loop, or the one ring around an open track."""
-    rings = [track.inner, track.outer] if track.closed else [np.concatenate([track.outer, track.inner[::-1]])]
-    segments = np.concatenate([np.column_stack([ring, np.roll(ring, -1, axis=0) - ring]) for ring in rings])
+    """Segments around the road, `[E, 4]`: x, y, dx, dy; see `Track.rings`."""
+    segments = np.concatenate([np.column_stack([ring, np.roll(ring, -1, axis=0) - ring]) for ring in track.rings])
     return np.asarray(segments[np.any(segments[:, 2:] != 0.0, axis=1)])
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from importlib import resources
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
@@ -23,10 +23,13 @@ from lateapex.errors import TrackError, did_you_mean
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+REVERSED: Final = "@reversed"
+"""Behind the name or path of a track: driven the other way."""
+
 _COLUMNS = ("centre x", "centre y", "inner x", "inner y", "outer x", "outer y")
 _LAYOUT = "6 columns are needed: centre x y, inner x y, outer x y"
 _MIN_POINTS = 4
-_REVERSED, _GENERATED = "@reversed", "generated:"
+_GENERATED = "generated:"
 # m, the largest coordinate: map projections reach it, a distance lost in rounding does not.
 _FARTHEST = 1e7
 # Official tracks whose white lines are painted beyond the border; where nothing is known they lie on the road.
@@ -99,6 +102,11 @@ class Track:
         borders = np.concatenate([self.inner, self.outer])
         (x_min, y_min), (x_max, y_max) = borders.min(axis=0), borders.max(axis=0)
         return float(x_min), float(y_min), float(x_max), float(y_max)
+
+    @property
+    def rings(self) -> list[NDArray[np.float64]]:
+        """Closed lines around the road, [., 2] m each: both borders of a loop, or the one around an open track."""
+        return [self.inner, self.outer] if self.closed else [np.concatenate([self.outer, self.inner[::-1]])]
 
     def pose_at(self, fraction: float) -> tuple[float, float, float]:
         """Return x, y (m) and heading (rad) on the centre line.
@@ -253,13 +261,13 @@ def _check_geometry(
 
 def _split_direction(text: str) -> tuple[str, bool]:
     """Return the track without its direction, and whether that is backwards."""
-    backwards = text.endswith(_REVERSED)
-    text = text.removesuffix(_REVERSED)
+    backwards = text.endswith(REVERSED)
+    text = text.removesuffix(REVERSED)
     track, at, word = text.rpartition("@")
     if at and not is_path(word) and "/" not in track and "\\" not in track:
         only = "only one" if backwards else "only"
         raise TrackError(
-            f"{text} ends in '@{word}'; {only} {_REVERSED!r} can stand there: write {track or 'kidney'}{_REVERSED}"
+            f"{text} ends in '@{word}'; {only} {REVERSED!r} can stand there: write {track or 'kidney'}{REVERSED}"
         )
     return text, backwards
 

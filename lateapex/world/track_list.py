@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from lateapex.world.track import Track, is_path
-
-_REVERSED: Final = "@reversed"
+from lateapex.world.track import REVERSED, Track, is_path
 
 
 def split_tracks(text: str, folder: Path | None = None) -> list[str]:
@@ -28,12 +25,12 @@ def split_tracks(text: str, folder: Path | None = None) -> list[str]:
 
 def names_file(item: str) -> bool:
     """Whether an item is the path of a track, not a name."""
-    return is_path(item.removesuffix(_REVERSED))
+    return is_path(item.removesuffix(REVERSED))
 
 
 def track_label(track: Track) -> str:
     """Name of a track with its direction, as `load_track` takes it."""
-    return track.name + (_REVERSED if track.reversed else "")
+    return track.name + (REVERSED if track.reversed else "")
 
 
 def labels(tracks: Sequence[Track]) -> str:
@@ -43,6 +40,6 @@ def labels(tracks: Sequence[Track]) -> str:
 
 def _exists(item: str, folder: Path | None) -> bool:
     try:
-        return ((folder or Path()) / Path(item.removesuffix(_REVERSED)).expanduser()).exists()
+        return ((folder or Path()) / Path(item.removesuffix(REVERSED)).expanduser()).exists()
     except (OSError, RuntimeError, ValueError):  # too long, no such home folder, a zero byte
         return False
