@@ -111,6 +111,8 @@ class RacingTask:
         self.episodes["episode"] = -1
         self.pictures = np.zeros((num_envs, *self.simulator.picture_shape) if pictures else (num_envs, 0, 0), np.uint8)
         """What each car sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour."""
+        self.observations = {self.sensor: with_channels(self.pictures)}
+        """What the sensors give, by name; pictures `[N, H, W, C]`."""
         self.rows = np.zeros(num_envs, STEP_DTYPE)
         """The last step of each car, `[N]` of STEP_DTYPE."""
         self.lengths = np.array([self.tracks[place].length for place in self._first_track])
@@ -118,6 +120,12 @@ class RacingTask:
         self._reversed = np.array([track.reversed for track in self.tracks])
         self._before = self.simulator.cars.copy()
         self._shared = {"waypoints": [self._waypoints[place] for place in self._first_track]}
+
+    @property
+    def fresh(self) -> NDArray[np.bool_]:
+        """`[N]` whether a car is at the first step of its episode."""
+        first: NDArray[np.bool_] = self.episodes["steps"] == 0
+        return first
 
     def reseed(self, seed: int) -> None:
         """Take another seed and count the episodes anew."""

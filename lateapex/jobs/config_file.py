@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,9 @@ from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
 from lateapex.jobs.drfc import read_drfc
 from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, SETTINGS, open_trained, read_settings, read_tracks
+from lateapex.models.user_code import is_reference
 from lateapex.storage import DiskStorage, Storage
+from lateapex.training.checkpoint import CODE
 from lateapex.world.track_list import labels, names_file, split_tracks
 
 _PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
@@ -100,6 +102,7 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         moved["vehicle"] = str(folder / vehicle)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)
+    moved |= _references(values, lambda reference: str(folder / reference))
     tracks = moved.get("track")
     if isinstance(tracks, str):
         moved["track"] = ",".join(_track_beside(item, folder) for item in split_tracks(tracks, folder))
@@ -120,9 +123,21 @@ def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:
         own["reward"] = f"{run.url}/{REWARD}"
     if "model_metadata" in settings or run.read(METADATA) != default_metadata().text.encode():
         own["model_metadata"] = f"{run.url}/{METADATA}"
+    own |= _references(settings, lambda reference: f"{run.url}/{CODE}{reference}")
     if settings.get("track") != labels(read_tracks(run)):  # not names alone
         own["track"] = run.url
     return own
+
+
+def _references(settings: Mapping[str, Any], moved: Callable[[str], str]) -> dict[str, Any]:
+    """The settings that name classes in a user's files, with their paths `moved`."""
+
+    def each(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [each(item) for item in value]
+        return moved(value) if isinstance(value, str) and is_reference(value) else value
+
+    return {key: each(settings[key]) for key in ("network", "critic", "transforms") if key in settings}
 
 
 def _without(values: Mapping[str, Any], names: Any) -> dict[str, Any]:

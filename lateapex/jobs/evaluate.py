@@ -180,7 +180,7 @@ def _evaluate(
     name, policy = load_version(storage, config.checkpoint)
     state = load_state(storage)
     torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
-    colour = policy.shape.channels == 3
+    colour = policy.blueprint.colour
     tasks = (RacingTask(track, config.trials, colour=colour, **shared) for track in tracks)
     driven = [_drive(config, policy, task) for task in tasks]
     episodes = [episode for part in driven for episode in part]
@@ -209,15 +209,15 @@ def _evaluate(
 
 def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[EpisodeRecord]:
     """Drive the trials of one track."""
-    if policy.shape.actions != len(task.actions):
+    if policy.blueprint.actions != len(task.actions):
         raise ConfigError(
-            f"{config.run}: the model has {policy.shape.actions} actions, its metadata {len(task.actions)}; "
+            f"{config.run}: the model has {policy.blueprint.actions} actions, its metadata {len(task.actions)}; "
             "restore model/model_metadata.json as it was when training began"
         )
     task.max_steps = patience(task.lengths)
     cars = np.arange(config.trials)
     poses = RoundRobinStarts(spread=1.0 / config.trials).draw(0, cars, np.zeros_like(cars))
-    return drive(policy, task, poses)
+    return drive(policy.driver(config.trials), task, poses)
 
 
 def _film(

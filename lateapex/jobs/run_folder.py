@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -25,6 +25,7 @@ from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.machine import processor_name
 from lateapex.jobs.run_tracks import route_files, track_files, track_notes, tracks_from
 from lateapex.storage import DiskStorage, Storage
+from lateapex.training.checkpoint import CODE
 from lateapex.world.track import Track
 from lateapex.world.track_list import labels
 from lateapex.world.vehicle import Vehicle
@@ -66,6 +67,8 @@ class Inputs(NamedTuple):
     notes: tuple[str, ...] = ()
     """What a racer may not expect, one line each."""
     vehicle: Vehicle = Vehicle()
+    code: Mapping[str, str] = {}
+    """Texts of the user's files of networks and transforms, by name."""
 
 
 def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> Storage:
@@ -100,7 +103,15 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
 
 def drop_run(storage: Storage) -> None:
     """Remove a run that never learned anything, so that its name is free for the next try."""
-    names = (SETTINGS, REWARD, METADATA, HYPERPARAMETERS, *track_files(_read_toml(storage)), FIRST_MODEL)
+    names = (
+        SETTINGS,
+        REWARD,
+        METADATA,
+        HYPERPARAMETERS,
+        *track_files(_read_toml(storage)),
+        FIRST_MODEL,
+        *storage.list(CODE),
+    )
     _discard(Path(storage.url), names, keep=False)
 
 
@@ -228,6 +239,7 @@ def _files_of(config: Config, inputs: Inputs) -> dict[str, bytes]:
         METADATA: inputs.metadata.text.encode(),
         HYPERPARAMETERS: inputs.hyperparameters.encode(),
         **route_files(inputs.tracks),
+        **{CODE + name: text.encode() for name, text in inputs.code.items()},
         **({FIRST_MODEL: inputs.origin.data} if inputs.origin else {}),
         SETTINGS: settings.encode(),
     }

@@ -15,7 +15,7 @@ import torch
 
 from lateapex.config import parse
 from lateapex.env.actions import ActionRanges
-from lateapex.env.racing import RacingTask, with_channels
+from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
 from lateapex.env.starts import starts_of
 from lateapex.errors import LateapexError, RewardError
@@ -41,14 +41,16 @@ from lateapex.jobs.run_folder import (
 from lateapex.jobs.runs import contents
 from lateapex.jobs.train_config import TrainConfig, merge, preset, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
+from lateapex.models.blueprint import Blueprint
 from lateapex.models.model_file import read_model
-from lateapex.models.networks import NETWORKS
-from lateapex.models.policy import Policy, Shape
+from lateapex.models.policy import Policy
+from lateapex.models.user_code import in_run, is_reference
+from lateapex.models.user_network import is_heavy
 from lateapex.records import Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
-from lateapex.training.checkpoint import STATE, version_files
+from lateapex.training.checkpoint import STATE, user_code, version_files
 from lateapex.training.collect import LocalCollector
 from lateapex.training.ppo import PPO
 from lateapex.training.trainer import Outcome, Trainer
@@ -194,11 +196,10 @@ def _assembled(
     )
     trials = len(tracks) * -(-config.trainer.evaluation_trials // len(tracks))
     evaluation = RacingTask(tracks, trials, **shared)
-    _, height, width, channels = with_channels(task.pictures).shape
-    shape = Shape(height, width, channels, len(task.actions), isinstance(task.actions, ActionRanges))
-    policy = Policy(config.network, config.critic, shape, config.seed)
+    code = user_code(storage)
+    policy = Policy(_blueprint(config, task), config.seed, code)
     if config.pretrained is not None and not storage.exists(STATE):
-        first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}")
+        first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}", code)
         policy.load_state_dict(first.state_dict())
     hyperparameters = run_hyperparameters(storage)
     world = ",".join(track.name for track in tracks)
@@ -212,9 +213,20 @@ def _assembled(
         algorithm=PPO(policy, config.ppo, seed=config.seed, bf16=bf16),
         storage=storage,
         sinks={"files": files, **({"prints": RewardPrintsSink(storage, reward.prints.take)} if reward.prints else {})},
-        networks=(config.network, config.critic),
     )
     return trainer, files
+
+
+def _blueprint(config: TrainConfig, task: RacingTask) -> Blueprint:
+    """What is to be built for the sensors and actions of a task."""
+    return Blueprint(
+        sensors={name: value.shape[1:] for name, value in task.observations.items()},
+        actions=len(task.actions),
+        head="gaussian" if isinstance(task.actions, ActionRanges) else "categorical",
+        network=config.network,
+        critic=config.critic,
+        transforms=config.transforms,
+    )
 
 
 def _run(
@@ -266,16 +278,22 @@ def _stem(config: TrainConfig, tracks: Sequence[Track]) -> str:
     """Beginning of a new run's name."""
     names = [track.name for track in tracks]
     where = "-".join(names) if len(names) <= _NAMED else f"{names[0]}-and-{len(names) - 1}-more"
-    return f"{where}-{config.network}-{config.seed}"
+    return f"{where}-{config.network.rpartition(':')[2]}-{config.seed}"
 
 
 def _resolved(config: TrainConfig) -> TrainConfig:
-    """Fill in what depends on the machine, so that the run's record says it."""
+    """Fill in what depends on the machine, and name the user's files as the run has them, for its record."""
     cores = os.cpu_count() or 1
     precision = config.precision
     if precision == "auto":
-        precision = "bfloat16" if NETWORKS.get(config.network).heavy and _has_bf16() else "float32"
-    changes = {"precision": precision, "torch_threads": config.torch_threads or cores}
+        precision = "bfloat16" if is_heavy(config.network) and _has_bf16() else "float32"
+    named = {name: getattr(config, name) for name in ("network", "critic")}
+    changes = {
+        "precision": precision,
+        "torch_threads": config.torch_threads or cores,
+        **{name: in_run(value) for name, value in named.items() if is_reference(value)},
+        "transforms": tuple(in_run(text) if is_reference(text) else text for text in config.transforms),
+    }
     return config.model_copy(update=changes)
 
 

@@ -22,12 +22,17 @@ from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
 from lateapex.models.networks import NETWORKS
+from lateapex.models.user_code import is_reference
 from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.trainer import TrainerConfig
 from lateapex.world.vehicles import AUTO
 
-_OUR_NAMES: Final = {"DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "shallow"}
+_OUR_NAMES: Final = {
+    "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "shallow",
+    "DEEP_CONVOLUTIONAL_NETWORK": "deep",
+    "DEEP_CONVOLUTIONAL_NETWORK_DEEP": "deeper",
+}
 _DURATION: Final = "job_duration_in_seconds"  # the original's word for trainer.duration
 
 
@@ -36,6 +41,11 @@ def _joined(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return ",".join(value)
     return value
+
+
+def _listed(value: Any) -> Any:
+    """TOML and JSON have lists in place of tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 class TrainConfig(Config):
@@ -60,9 +70,12 @@ class TrainConfig(Config):
     pretrained_checkpoint: Literal["best", "last"] = "best"
     """Which of its models."""
     network: str = "lean"
-    """Network of the policy, the one that goes onto the car; that of model_metadata.json where the file names one."""
+    """Network of the policy, the one that goes onto the car, or a class of a user's file (my_file.py:MyNet); that of
+    model_metadata.json where the file names one."""
     critic: str = "lean"
     """Network of the value function; it is only needed while training."""
+    transforms: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """What happens to pictures before the network, in this order: names with options, or classes of a user's file."""
     colour: bool = False
     """Whether the network sees red, green and blue; the original's sees grey."""
     seed: int = Field(default=0, ge=0, lt=2**63)
@@ -165,7 +178,8 @@ def _network(values: Mapping[str, Any]) -> str:
         named = named_network(text, metadata)
         name = our_network(named) if named in NETWORKS.names() else None
     name = name or TrainConfig.model_fields["network"].default
-    NETWORKS.get(name)
+    if not is_reference(str(name)):
+        NETWORKS.get(name)
     return str(name)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from lateapex.config import parse
 from lateapex.env.reward import read_reward
 from lateapex.errors import ConfigError, HyperparameterError, MetadataError
@@ -12,6 +14,7 @@ from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_metadata
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
+from lateapex.models.user_code import file_of, in_run, is_reference
 from lateapex.training.checkpoint import load_version
 from lateapex.world.vehicles import AUTO, load_vehicle, vehicle_of_version
 
@@ -30,7 +33,8 @@ def read_inputs(config: TrainConfig) -> Inputs:
     if config.model_metadata is not None:
         metadata = read_metadata(read_text(config.model_metadata, MetadataError), config.model_metadata)
     for name in (config.network, config.critic):
-        NETWORKS.get(name)
+        if not is_reference(name):
+            NETWORKS.get(name)
     given = Hyperparameters()
     if config.hyperparameters is not None:
         given = read_hyperparameters(read_text(config.hyperparameters, HyperparameterError), config.hyperparameters)
@@ -42,7 +46,19 @@ def read_inputs(config: TrainConfig) -> Inputs:
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings, *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
+        _code(config),
     )
+
+
+def _code(config: TrainConfig) -> dict[str, str]:
+    """Texts of the user's files that the settings name, by the files' names."""
+    texts: dict[str, str] = {}
+    for reference in filter(is_reference, (config.network, config.critic, *config.transforms)):
+        path = file_of(reference)
+        text, name = read_text(path, ConfigError), PurePath(path).name
+        if texts.setdefault(name, text) != text:
+            raise ConfigError(f"two different files are called {name}; a run keeps both in one folder: rename one")
+    return texts
 
 
 def _hyperparameters(config: TrainConfig, given: Hyperparameters) -> Hyperparameters:
@@ -72,7 +88,7 @@ def _origin(config: TrainConfig, metadata: ModelMetadata) -> Origin | None:
     settings, theirs = read_settings(storage), run_metadata(storage)
     for key in ("network", "critic"):
         found = str(settings.get(key))
-        if NETWORKS.get(found) is not NETWORKS.get(getattr(config, key)):
+        if not _same_network(found, getattr(config, key)):
             raise ConfigError(
                 f"{config.pretrained} was trained with {key} {found}, not {getattr(config, key)}, and its weights fit "
                 f"no other; leave {key} out, or start without --from"
@@ -87,6 +103,12 @@ def _origin(config: TrainConfig, metadata: ModelMetadata) -> Origin | None:
         )
     name, _ = load_version(storage, config.pretrained_checkpoint)
     return Origin(storage.url, name, storage.read(f"model/{name}"))
+
+
+def _same_network(one: str, two: str) -> bool:
+    if is_reference(one) or is_reference(two):
+        return is_reference(one) and is_reference(two) and in_run(one) == in_run(two)
+    return NETWORKS.get(one) is NETWORKS.get(two)
 
 
 def _network_notes(config: TrainConfig, metadata: ModelMetadata) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,10 +18,10 @@ Watcher = Callable[[int, NDArray[np.uint8]], None]
 
 
 class Driver(Protocol):
-    """Says what to do from pictures alone."""
+    """Says what to do from what the sensors give; what it remembers of a car is its own affair."""
 
-    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-        """Pictures `[N, H, W]` or `[N, H, W, C]` -> actions, as RacingTask.advance takes them."""
+    def greedy(self, observations: Mapping[str, NDArray[Any]], fresh: NDArray[np.bool_]) -> NDArray[Any]:
+        """Observations by sensor, `[N, ...]` each, and whose episode begins now -> actions for RacingTask.advance."""
         ...
 
 
@@ -37,7 +37,7 @@ def drive(driver: Driver, task: RacingTask, poses: StartPoses, watch: Watcher | 
     task.begin(everyone, poses)
     found: dict[int, EpisodeRecord] = {}
     while len(found) < count:
-        actions = driver.greedy(task.pictures)
+        actions = driver.greedy(task.observations, task.fresh)
         if watch is not None:
             for car in everyone:
                 if car not in found:

@@ -11,6 +11,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _LOG_STD_RANGE: Final = (-20.0, 3.0)  # as in the original
 
@@ -101,4 +102,64 @@ class GaussianHead(nn.Module):
         return (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(dim=1)
 
 
-Head = CategoricalHead | GaussianHead
+class SquashedHead(nn.Module):
+    """D numbers between -1 and 1: the tanh of independent normal numbers, whose deviations come from the features too.
+
+    Parameters are means and log deviations before the tanh, `[B, 2 D]`; actions float32 `[B, D]`. Source: Haarnoja et
+    al. 2018, appendix C; the bounds of the deviations are the original's.
+    """
+
+    log_std_range: Final = (-20.0, 2.0)
+
+    def __init__(self, features: int, size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 2 * size)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """`[B, F]` -> float32 `[B, 2 D]`."""
+        mean, log_std = self.linear(features).float().chunk(2, dim=1)
+        return torch.cat([mean, log_std.clamp(*self.log_std_range)], dim=1)
+
+    @classmethod
+    def sample(cls, parameters: Tensor, draws: Tensor) -> Tensor:
+        """Actions from uniform draws `[B, 4]`; see `GaussianHead.sample`."""
+        return GaussianHead.sample(parameters, draws).tanh()
+
+    @staticmethod
+    def drawn(parameters: Tensor, normal: Tensor) -> tuple[Tensor, Tensor]:
+        """Actions from standard normal numbers `[B, D]`, and their log-densities `[B]`; gradients pass through both."""
+        mean, log_std = parameters.chunk(2, dim=1)
+        before = mean + log_std.exp() * normal
+        density = -0.5 * normal**2 - log_std - 0.5 * math.log(2.0 * math.pi)
+        return before.tanh(), (density - _log_slope(before)).sum(dim=1)
+
+    @staticmethod
+    def mode(parameters: Tensor) -> Tensor:
+        """The tanh of the means."""
+        return parameters.chunk(2, dim=1)[0].tanh()
+
+    @classmethod
+    def log_prob(cls, parameters: Tensor, actions: Tensor) -> Tensor:
+        """Log-density of each action, `[B]`; rounded to -1 or 1 they count as the nearest inside."""
+        inside = 1.0 - torch.finfo(torch.float32).eps
+        before = actions.clamp(-inside, inside).atanh()
+        return GaussianHead.log_prob(parameters, before) - _log_slope(before).sum(dim=1)
+
+    @staticmethod
+    def entropy(parameters: Tensor) -> Tensor:
+        """Entropy in nats, `[B]`, of the numbers before the tanh: that of the actions has no closed form."""
+        return GaussianHead.entropy(parameters)
+
+
+def _log_slope(before: Tensor) -> Tensor:
+    """log(1 - tanh²), without the loss of digits that the form as written has far from 0."""
+    return 2.0 * (math.log(2.0) - before - functional.softplus(-2.0 * before))
+
+
+Head = CategoricalHead | GaussianHead | SquashedHead
+
+HEADS: Final[dict[str, type[Head]]] = {
+    "categorical": CategoricalHead,
+    "gaussian": GaussianHead,
+    "squashed": SquashedHead,
+}

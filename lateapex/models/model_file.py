@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import sys
 import zipfile
+from collections.abc import Mapping
 from typing import Any, Final
 
 import torch
 
-from lateapex.errors import FormatError
-from lateapex.models.policy import Policy, Shape, state_of
+from lateapex.errors import ConfigError, FormatError
+from lateapex.models.blueprint import Blueprint
+from lateapex.models.policy import Policy, state_of
 
-_FORMAT: Final = 1
+FORMAT: Final = 2
 _LONGEST: Final = 160  # characters of a reason
 
 
@@ -38,38 +40,46 @@ def unpack(data: bytes, source: str) -> dict[str, Any]:
         raise FormatError(
             f"{source} is damaged, or no file of ours: {in_short(error)}; bring it back or start a new run"
         ) from None
-    if not isinstance(content, dict) or content.get("format") != _FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise FormatError(f"{source} is no model of ours, or one of another version of lateapex")
     return content
 
 
-def write_model(policy: Policy, network: str, critic: str) -> bytes:
+def write_model(policy: Policy) -> bytes:
     """One version of a model, actor and critic; the same weights are the same bytes."""
-    return pack(
-        {
-            "format": _FORMAT,
-            # Interned, since a pickle holds equal texts once or twice, as they are one object or two.
-            "network": sys.intern(network),
-            "critic": sys.intern(critic),
-            "shape": list(policy.shape),
-            "weights": state_of(policy),
-        }
-    )
+    blueprint = policy.blueprint.model_dump()
+    return pack({"format": FORMAT, "blueprint": _interned(blueprint), "weights": state_of(policy)})
 
 
-def read_model(data: bytes, source: str) -> Policy:
+def read_model(data: bytes, source: str, code: Mapping[str, str] | None = None) -> Policy:
     """Build the policy that a model file describes.
+
+    Args:
+        code: texts of the user's files that the model was built with, by name.
 
     Raises:
         FormatError: see `unpack`; or weights that do not fit the network.
+        ConfigError: a network or transform is unknown.
     """
     content = unpack(data, source)
     try:
-        policy = Policy(content["network"], content["critic"], Shape(*content["shape"]))
+        blueprint = Blueprint.model_validate(content["blueprint"])
+        policy = Policy(blueprint, code=code)
         policy.load_state_dict(content["weights"])
+    except ConfigError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise FormatError(f"{source}: the weights do not fit the network: {in_short(error)}") from None
     return policy
+
+
+def _interned(value: Any) -> Any:
+    """The same with equal texts one object: a pickle holds them once or twice, as they are one object or two."""
+    if isinstance(value, dict):
+        return {sys.intern(key): _interned(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_interned(item) for item in value)
+    return sys.intern(value) if isinstance(value, str) else value
 
 
 def in_short(error: Exception) -> str:

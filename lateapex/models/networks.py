@@ -1,81 +1,69 @@
-"""Networks from pictures to features.
+"""Networks from observations to features: what they have in common, the default, and the table.
 
-Every network has two parts. `stem` has no weights: what it returns is all that learning needs of a picture, so it is
-computed once, when the picture is taken, and stored in its place. `forward` holds all weights.
+Every network has two parts. `stem` has no weights: what it returns is all that learning needs of an observation, so it
+is computed once, when the observation is made, and stored in its place. `forward` holds all weights. A network with a
+memory has a third, `recur`, which joins the features of a step to what is remembered of those before.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Protocol, cast
+from collections.abc import Mapping
+from typing import ClassVar, Final, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from lateapex.errors import ConfigError
+from lateapex.models.blueprint import Spaces
 from lateapex.registry import Registry
 
-
-class Network(Protocol):
-    """From pictures to features."""
-
-    features: int
-    """F"""
-
-    def stem(self, pictures: Tensor) -> Tensor:
-        """Part without weights: uint8 `[B, H, W, C]` -> `[B, ...]`."""
-        ...
-
-    def __call__(self, stemmed: Tensor) -> Tensor:
-        """Part with weights: `[B, ...]` -> float32 `[B, F]`."""
-        ...
+Stem: TypeAlias = dict[str, Tensor]
+"""What a network keeps of each sensor's values, `[B, ...]` each."""
 
 
 class NetworkModule(nn.Module):
-    """Base of our networks; built for pictures of `height` x `width` x `channels`."""
+    """Base of our networks.
 
-    features: int
-    heavy: ClassVar[bool] = False
-    """Whether its arithmetic outweighs everything else, so that half-width numbers pay where the processor has them."""
-
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        super().__init__()
-        self.height, self.width, self.channels = height, width, channels
-
-    def stem(self, pictures: Tensor) -> Tensor:
-        """Leave the pictures as they are, `[B, C, H, W]` in the memory order of `[B, H, W, C]`."""
-        return pictures.permute(0, 3, 1, 2)
-
-
-class Shallow(NetworkModule):
-    """The original's DEEP_CONVOLUTIONAL_NETWORK_SHALLOW, layer by layer.
-
-    Convolutions of 32 filters 8x8 stride 4, 64 of 4x4 stride 2, 64 of 3x3 stride 1, a dense layer of 512, all with
-    ReLU; no padding, no normalisation but division by 255; Glorot-uniform weights, zero biases. 160x120x1 gives maps of
-    29x39x32, 13x18x64 and 11x16x64. Source: `markov/sensors/utils.py` of deepracer-simapp and Coach's embedders.
+    Args:
+        spaces: of the sensors; a network looks at them in the order of their names, as the original does.
     """
 
-    features = 512
-    heavy = True
+    features: int
+    """F, known once it is built"""
+    memory: int = 0
+    """M, numbers carried from step to step"""
+    heavy: ClassVar[bool] = False
+    """Whether its arithmetic outweighs everything else, so that half-width numbers pay where the processor has them."""
+    own_weights: ClassVar[bool] = False
+    """Whether it makes its first weights itself."""
 
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        super().__init__(height, width, channels)
-        self.convolutions = nn.Sequential(
-            nn.Conv2d(channels, 32, 8, 4),
-            nn.ReLU(),
-            nn.Conv2d(32, 64, 4, 2),
-            nn.ReLU(),
-            nn.Conv2d(64, 64, 3, 1),
-            nn.ReLU(),
-        )
-        with torch.no_grad():
-            flat = self.convolutions(torch.zeros(1, channels, height, width)).numel()
-        self.dense = nn.Linear(flat, 512)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # missing from torch's stubs
+    def __init__(self, spaces: Spaces) -> None:
+        super().__init__()
+        self.spaces = dict(sorted(spaces.items()))
 
-    def forward(self, stemmed: Tensor) -> Tensor:
-        """Pictures, uint8 `[B, C, H, W]` -> `[B, 512]`."""
-        maps = self.convolutions(stemmed.float() / 255.0)
-        return functional.relu(self.dense(maps.flatten(1)))
+    def stem(self, seen: Mapping[str, Tensor]) -> Stem:
+        """Keep of each sensor's `[B, ...]` what `forward` takes: here pictures `[B, C, H, W]` in place of
+        `[B, H, W, C]`, in the same memory, and all else as it is.
+        """  # noqa: D205 - one sentence
+        return {
+            name: seen[name].permute(0, 3, 1, 2) if is_picture(shape) else seen[name]
+            for name, shape in self.spaces.items()
+        }
+
+    def recur(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Join a step's features `[B, F]` to what is remembered, `[B, M]`; returns both anew."""
+        del features, memory
+        raise TypeError(f"{type(self).__name__} has no memory")
+
+
+def is_picture(shape: tuple[int, ...]) -> bool:
+    """Whether a sensor's shape is that of a picture."""
+    return len(shape) == 3
+
+
+def scaled(values: Tensor) -> Tensor:
+    """Bytes as numbers from 0 to 1; what are numbers already stays as it is."""
+    return values.float() / 255.0 if values.dtype == torch.uint8 else values
 
 
 class Lean(NetworkModule):
@@ -88,30 +76,70 @@ class Lean(NetworkModule):
     features = 64
     pool = 4
 
-    def __init__(self, height: int, width: int, channels: int) -> None:
-        super().__init__(height, width, channels)
-        flat = channels * (height // self.pool) * (width // self.pool)
+    def __init__(self, spaces: Spaces) -> None:
+        super().__init__(spaces)
+        flat = sum(self._flat(name, shape) for name, shape in self.spaces.items())
         self.dense = nn.Sequential(nn.Linear(flat, 128), nn.ReLU(), nn.Linear(128, self.features), nn.ReLU())
 
-    def stem(self, pictures: Tensor) -> Tensor:
-        """Means over 4x4 pixels, centred: float32 `[B, C * H/4 * W/4]` about -1 to 1."""
+    def _flat(self, name: str, shape: tuple[int, ...]) -> int:
+        if not is_picture(shape):
+            return shape[0]
+        height, width, channels = shape
+        if min(height, width) < self.pool:
+            raise ConfigError(
+                f"{name} gives pictures of {width}x{height}; this network needs {self.pool}x{self.pool} or more"
+            )
+        return channels * (height // self.pool) * (width // self.pool)
+
+    def stem(self, seen: Mapping[str, Tensor]) -> Stem:
+        """Means over 4x4 pixels of all pictures, centred to about -1..1, and all other numbers: `[B, flat]`."""
+        parts = [self._pooled(seen[name]) if is_picture(shape) else seen[name] for name, shape in self.spaces.items()]
+        return {"flat": parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)}
+
+    def _pooled(self, pictures: Tensor) -> Tensor:
         batch, height, width, channels = pictures.shape
         rows, columns = height // self.pool, width // self.pool
         tiles = pictures[:, : rows * self.pool, : columns * self.pool]
         tiles = tiles.reshape(batch, rows, self.pool, columns, self.pool, channels)
-        means = tiles.sum(dim=4, dtype=torch.int32).sum(dim=2, dtype=torch.int32).float() / (self.pool**2 * 127.5) - 1.0
+        if pictures.dtype == torch.uint8:
+            sums = tiles.sum(dim=4, dtype=torch.int32).sum(dim=2, dtype=torch.int32).float()
+            means = sums / (self.pool**2 * 127.5) - 1.0
+        else:
+            means = tiles.mean(dim=(2, 4))
         return means.permute(0, 3, 1, 2).flatten(1)
 
-    def forward(self, stemmed: Tensor) -> Tensor:
-        """`[B, C * H/4 * W/4]` -> `[B, 64]`."""
-        return cast(Tensor, self.dense(stemmed))
+    def forward(self, stemmed: Stem) -> Tensor:
+        """`[B, flat]` -> `[B, 64]`."""
+        features: Tensor = self.dense(stemmed["flat"])
+        return features
+
+
+class Recurrent(Lean):
+    """The lean network with a gated recurrent unit (Cho et al. 2014) behind it: it remembers what it saw."""
+
+    memory = 64
+
+    def __init__(self, spaces: Spaces) -> None:
+        super().__init__(spaces)
+        self.cell = nn.GRUCell(self.features, self.memory)
+
+    def recur(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """`[B, 64]` each; what comes out is what is remembered."""
+        memory = self.cell(features, memory).float()
+        return memory, memory
 
 
 NETWORKS: Final[Registry[type[NetworkModule]]] = Registry(
     "network",
     {
         "lean": "lateapex.models.networks:Lean",
-        "shallow": "lateapex.models.networks:Shallow",
-        "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "lateapex.models.networks:Shallow",
+        "shallow": "lateapex.models.official:Shallow",
+        "deep": "lateapex.models.official:Deep",
+        "deeper": "lateapex.models.official:Deeper",
+        "attention": "lateapex.models.attention:Attention",
+        "recurrent": "lateapex.models.networks:Recurrent",
+        "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "lateapex.models.official:Shallow",
+        "DEEP_CONVOLUTIONAL_NETWORK": "lateapex.models.official:Deep",
+        "DEEP_CONVOLUTIONAL_NETWORK_DEEP": "lateapex.models.official:Deeper",
     },
 )

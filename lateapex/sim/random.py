@@ -22,6 +22,8 @@ SHUFFLE: Final = 3
 """Purpose: the order of samples in an update."""
 WEIGHTS: Final = 4
 """Purpose: the network's first weights."""
+INPUT: Final = 5
+"""Purpose: what transforms do to a picture while training; index is the step."""
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)

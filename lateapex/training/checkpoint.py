@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from lateapex.env.rules import EPISODE_DTYPE
 from lateapex.errors import FormatError, RunError
 from lateapex.formats.checkpoints import CheckpointEntry, read_checkpoints, write_checkpoints
-from lateapex.models.model_file import pack, read_model, unpack
+from lateapex.models.model_file import FORMAT, pack, read_model, unpack
 from lateapex.models.policy import Policy
 from lateapex.records import STEP_DTYPE
 from lateapex.sim.state import STATE_DTYPE
@@ -25,6 +25,7 @@ from lateapex.storage import Storage
 
 STATE: Final = "model/training_state.pt"
 NAMES: Final = "model/deepracer_checkpoints.json"
+CODE: Final = "code/"
 
 _PARTS: Final = {"progress", "weights", "algorithm", "collector"}
 _DTYPES: Final = {"cars": STATE_DTYPE, "episodes": EPISODE_DTYPE, "rows": STEP_DTYPE}
@@ -70,12 +71,17 @@ def load_version(storage: Storage, which: str) -> tuple[str, Policy]:
         raise RunError(f"{storage.url} has no model yet; train it further: lateapex train --resume {storage.url}")
     best, last = read_checkpoints(storage.read(NAMES).decode(errors="replace"), f"{storage.url}/{NAMES}")
     name = (best if which == "best" else last).name
-    return name, read_model(storage.read(f"model/{name}"), f"{storage.url}/model/{name}")
+    return name, read_model(storage.read(f"model/{name}"), f"{storage.url}/model/{name}", user_code(storage))
+
+
+def user_code(storage: Storage) -> dict[str, str]:
+    """Texts of the user's files that a run's networks and transforms are made of, by name."""
+    return {name.removeprefix(CODE): storage.read(name).decode(errors="replace") for name in storage.list(CODE)}
 
 
 def save_state(storage: Storage, state: Mapping[str, Any]) -> None:
     """Replace the trainer's memory."""
-    storage.write(STATE, pack({"format": 1, **_plain(state)}))
+    storage.write(STATE, pack({"format": FORMAT, **_plain(state)}))
 
 
 def load_state(storage: Storage) -> dict[str, Any] | None:

@@ -18,18 +18,34 @@ from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask
 from lateapex.env.recorder import EpisodeRecorder
 from lateapex.errors import ConfigError
-from lateapex.models.policy import Policy
+from lateapex.models.networks import Stem
+from lateapex.models.policy import Decision, Memory, Policy, Seen
 from lateapex.records import EpisodeRecord
-from lateapex.sim.random import ACTION, uniforms
+from lateapex.sim.random import ACTION, INPUT, uniforms
 from lateapex.training.exploration import ExplorationConfig, epsilon
+
+
+class Beyond(NamedTuple):
+    """States that steps led to and that are not those of the next step: after cut-off episodes, and after the last."""
+
+    rows: NDArray[np.int64]
+    """`[K]` of which steps, as t * N + n"""
+    actor_stem: Stem
+    """`[K, ...]` each"""
+    critic_stem: Stem
 
 
 class Rollout(NamedTuple):
     """Experience of N cars over T steps."""
 
-    actor_stem: Tensor
-    """`[T, N, ...]` what the actor keeps of each picture"""
-    critic_stem: Tensor
+    actor_stem: Stem
+    """`[T, N, ...]` each, what the actor keeps of what it saw"""
+    critic_stem: Stem
+    actor_memory: Tensor
+    """`[T, N, M]` what it remembered when a step began"""
+    critic_memory: Tensor
+    fresh: Tensor
+    """`[T, N]` whether an episode began with the step"""
     actions: Tensor
     """`[T, N]`, or `[T, N, D]` numbers as they were drawn"""
     log_probs: Tensor
@@ -41,6 +57,8 @@ class Rollout(NamedTuple):
     rewards: NDArray[np.float32]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    beyond: Beyond | None
+    """Where transitions were asked for."""
     episodes: list[EpisodeRecord]
     """Those that ended, in order."""
     laps_driven: float
@@ -83,12 +101,20 @@ class LocalCollector:
         task: the cars; its seed is that of the action draws too.
         bf16: act in bfloat16, as the update will compute.
         exploration: how actions are tried.
+        transitions: whether rollouts hold all states that steps led to.
 
     Raises:
         ConfigError: e-greedy exploration of a continuous action space.
     """
 
-    def __init__(self, task: RacingTask, *, bf16: bool = False, exploration: ExplorationConfig | None = None) -> None:
+    def __init__(
+        self,
+        task: RacingTask,
+        *,
+        bf16: bool = False,
+        exploration: ExplorationConfig | None = None,
+        transitions: bool = False,
+    ) -> None:
         self.task = task
         self.bf16 = bf16
         self.exploration = exploration or ExplorationConfig()
@@ -97,65 +123,150 @@ class LocalCollector:
                 'exploration_type is "e-greedy", which needs a list of actions; the action space is continuous: '
                 'write "categorical"'
             )
+        self._transitions = transitions
         self._steps = 0
+        self._memory: Memory | None = None
         self._recorder = EpisodeRecorder(task, "training")
         self._everyone = np.arange(task.simulator.count)
         task.begin(self._everyone)
 
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive all cars; episodes go on from rollout to rollout."""
-        task = self.task
-        decisions, rewards, terminated, truncated = [], [], [], []
-        cut_values: dict[tuple[int, int], float] = {}
-        ended: list[EpisodeRecord] = []
-        way = 0.0
+        taken = _Taken()
+        memory = policy.memory(len(self._everyone)) if self._memory is None else self._memory
         for t in range(budget.steps):
-            decision = policy.decide(task.pictures, self._draws(), self.bf16, epsilon(self.exploration, self._steps))
-            self._steps += len(self._everyone)
-            before = task.episodes["progress"].copy()
-            reward, over, cut = task.advance(decision.actions.numpy())
-            # Progress is noted at the pose before the action: what this step drove shows in the next.
-            way += float(np.maximum(task.episodes["progress"] - before, 0.0).sum()) / 100.0
-            decisions.append(decision)
-            rewards.append(reward)
-            terminated.append(over)
-            truncated.append(cut)
-            ended += self._recorder.take()
-            for car in np.flatnonzero(cut).tolist():
-                cut_values[t, car] = float(policy.values(task.pictures[car : car + 1])[0])
-            done = np.flatnonzero(over | cut)
-            if len(done):
-                task.begin(done)
-            if budget.episodes is not None and len(ended) >= budget.episodes:
+            memory = self._step(policy, memory, taken, t)
+            if budget.episodes is not None and len(taken.ended) >= budget.episodes:
                 break
-        values = torch.stack([decision.values for decision in decisions]).numpy()
-        following = np.concatenate([values[1:], policy.values(task.pictures).numpy()[None]])
-        for (t, car), value in cut_values.items():
-            following[t, car] = value
-        return Rollout(
-            actor_stem=torch.stack([decision.actor_stem for decision in decisions]),
-            critic_stem=torch.stack([decision.critic_stem for decision in decisions]),
-            actions=torch.stack([decision.actions for decision in decisions]),
-            log_probs=torch.stack([decision.log_probs for decision in decisions]),
-            values=values,
-            next_values=following,
-            rewards=np.stack(rewards).astype(np.float32),
-            terminated=np.stack(terminated),
-            truncated=np.stack(truncated),
-            episodes=ended,
-            laps_driven=way,
-        )
+        self._memory = memory
+        taken.note(len(taken.rewards) - 1, self._everyone, policy.peek(self.task.observations, memory, self.task.fresh))
+        return taken.rollout(self._transitions)
 
-    def _draws(self) -> NDArray[np.float64]:
-        episodes = self.task.episodes
-        return uniforms(self.task.seed, self._everyone, episodes["episode"], ACTION, episodes["steps"])
+    def _step(self, policy: Policy, memory: Memory, taken: _Taken, t: int) -> Memory:
+        """Let all cars take one step, and those whose episode it ends begin anew; returns what is remembered then."""
+        task, fresh = self.task, self.task.fresh
+        decision = policy.decide(
+            task.observations,
+            memory,
+            fresh,
+            self._draws(ACTION, 4),
+            input_draws=self._draws(INPUT, policy.inputs.draws) if policy.inputs.draws else None,
+            bf16=self.bf16,
+            epsilon=epsilon(self.exploration, self._steps),
+        )
+        self._steps += len(self._everyone)
+        before = task.episodes["progress"].copy()
+        reward, over, cut = task.advance(decision.actions.numpy())
+        # Progress is noted at the pose before the action: what this step drove shows in the next.
+        taken.way += float(np.maximum(task.episodes["progress"] - before, 0.0).sum()) / 100.0
+        taken.add(decision, memory, fresh, reward, over, cut)
+        taken.ended += self._recorder.take()
+        if cut.any():
+            cars = np.flatnonzero(cut)
+            seen = {name: value[cars] for name, value in task.observations.items()}
+            taken.note(t, cars, policy.peek(seen, decision.memory.of(cars), task.fresh[cars]))
+        done = np.flatnonzero(over | cut)
+        if len(done):
+            task.begin(done)
+        return decision.memory
+
+    def _draws(self, purpose: int, count: int) -> NDArray[np.float64]:
+        """`[N, count]` numbers that belong to each car's step, rounded up to fours."""
+        episodes, fours = self.task.episodes, -(-count // 4)
+        steps = episodes["steps"] * fours
+        each = [uniforms(self.task.seed, self._everyone, episodes["episode"], purpose, steps + n) for n in range(fours)]
+        return each[0] if fours == 1 else np.concatenate(each, axis=1)
 
     def snapshot(self) -> dict[str, Any]:
         """Cars, episodes, the steps of episodes that have not ended, and the count of all steps."""
-        return {"task": self.task.snapshot(), "recorder": self._recorder.snapshot(), "steps": self._steps}
+        memory = None if self._memory is None else self._memory._asdict()
+        return {
+            "task": self.task.snapshot(),
+            "recorder": self._recorder.snapshot(),
+            "steps": self._steps,
+            "memory": memory,
+        }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Return to a snapshot."""
         self.task.restore(snapshot["task"])
         self._recorder.restore(snapshot["recorder"])
-        self._steps = int(snapshot.get("steps", 0))
+        self._steps = int(snapshot["steps"])
+        self._memory = None if snapshot["memory"] is None else Memory(**snapshot["memory"])
+
+
+class _Taken:
+    """What a rollout is put together from, step by step."""
+
+    def __init__(self) -> None:
+        self.decisions: list[Decision] = []
+        self.memories: list[Memory] = []
+        self.fresh: list[NDArray[np.bool_]] = []
+        self.rewards: list[NDArray[np.float64]] = []
+        self.terminated: list[NDArray[np.bool_]] = []
+        self.truncated: list[NDArray[np.bool_]] = []
+        self.ended: list[EpisodeRecord] = []
+        self.way = 0.0
+        self._beyond: list[tuple[int, NDArray[np.int64], Seen]] = []
+
+    def add(
+        self,
+        decision: Decision,
+        memory: Memory,
+        fresh: NDArray[np.bool_],
+        reward: NDArray[np.float64],
+        over: NDArray[np.bool_],
+        cut: NDArray[np.bool_],
+    ) -> None:
+        """Append a step."""
+        self.decisions.append(decision)
+        self.memories.append(memory)
+        self.fresh.append(fresh)
+        self.rewards.append(reward)
+        self.terminated.append(over)
+        self.truncated.append(cut)
+
+    def note(self, t: int, cars: NDArray[np.int64], seen: Seen) -> None:
+        """Append what step t of some cars led to."""
+        self._beyond.append((t, cars, seen))
+
+    def rollout(self, transitions: bool) -> Rollout:
+        """All steps in one."""
+        decisions = self.decisions
+        values = torch.stack([decision.values for decision in decisions]).numpy()
+        following = np.concatenate([values[1:], np.zeros_like(values[:1])])
+        # The last note is of all cars, also of those that were cut off in the last step and began anew: so backwards.
+        for t, cars, seen in reversed(self._beyond):
+            following[t, cars] = seen.values.numpy()
+        return Rollout(
+            actor_stem=_stacked([decision.actor_stem for decision in decisions]),
+            critic_stem=_stacked([decision.critic_stem for decision in decisions]),
+            actor_memory=torch.stack([memory.actor for memory in self.memories]),
+            critic_memory=torch.stack([memory.critic for memory in self.memories]),
+            fresh=torch.from_numpy(np.stack(self.fresh)),
+            actions=torch.stack([decision.actions for decision in decisions]),
+            log_probs=torch.stack([decision.log_probs for decision in decisions]),
+            values=values,
+            next_values=following,
+            rewards=np.stack(self.rewards).astype(np.float32),
+            terminated=np.stack(self.terminated),
+            truncated=np.stack(self.truncated),
+            beyond=self._transitions() if transitions else None,
+            episodes=self.ended,
+            laps_driven=self.way,
+        )
+
+    def _transitions(self) -> Beyond:
+        """Those noted, each step once: of a car that was cut off in the last step what it saw before it began anew."""
+        count = len(self.rewards[0])
+        rows = np.concatenate([t * count + cars for t, cars, _ in self._beyond])
+        _, first = np.unique(rows, return_index=True)
+        stems = ([getattr(seen, name) for _, _, seen in self._beyond] for name in ("actor_stem", "critic_stem"))
+        actor, critic = (
+            {name: torch.cat([part[name] for part in parts])[first] for name in parts[0]} for parts in stems
+        )
+        return Beyond(rows[first], actor, critic)
+
+
+def _stacked(stems: list[Stem]) -> Stem:
+    return {name: torch.stack([stem[name] for stem in stems]) for name in stems[0]}

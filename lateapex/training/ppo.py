@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 from torch.nn import functional
 
 from lateapex.config import Config
+from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
+from lateapex.training.sequences import Part, Sequences
 
 
 def _no_limit(value: Any) -> Any:
@@ -38,6 +42,8 @@ class PPOConfig(Config):
     value_loss: Literal["huber", "mean squared error"] = "huber"
     epochs: int = Field(default=4, ge=1, le=100)
     batch_size: int = Field(default=256, ge=1)
+    sequence_length: int = Field(default=16, ge=1)
+    """Steps in a row through which a network with a memory learns; others learn each step by itself."""
     max_gradient_norm: Annotated[float, BeforeValidator(_no_limit)] = Field(default=0.5, gt=0.0)
     """inf, or None: no clipping, as in the original."""
 
@@ -57,6 +63,7 @@ class PPO:
         self.seed = seed
         self.bf16 = bf16
         self.updates = 0
+        self._remembers = policy.actor.network.memory > 0 or policy.critic.network.memory > 0
         self._optimizer = torch.optim.Adam(
             policy.parameters(), lr=config.learning_rate, betas=(0.9, 0.999), eps=1e-5, fused=True
         )
@@ -73,41 +80,38 @@ class PPO:
             discount=settings.discount,
             lam=settings.gae_lambda,
         )
-        returns = torch.from_numpy(advantages + rollout.values).flatten()
-        advantage = torch.from_numpy((advantages - advantages.mean()) / (advantages.std() + 1e-8)).flatten()
-        actor_stem, critic_stem = rollout.actor_stem.flatten(0, 1), rollout.critic_stem.flatten(0, 1)
-        actions, log_probs = rollout.actions.flatten(0, 1), rollout.log_probs.flatten()
-        samples = len(actions)
-        size = min(settings.batch_size, 1 << (samples.bit_length() - 1))
+        samples = _samples(rollout, advantages)
+        length = min(settings.sequence_length, len(rollout.rewards)) if self._remembers else 1
+        parts = Sequences(rollout.rewards.shape, length, settings.batch_size)
         shuffle = np.random.Generator(np.random.Philox(key=self.seed, counter=[SHUFFLE, self.updates, 0, 0]))
         totals: dict[str, float] = {}
+        steps = 0
         for _ in range(settings.epochs):
-            order = torch.from_numpy(shuffle.permutation(samples))
-            for at in range(0, samples - size + 1, size):
-                some = order[at : at + size]
-                measures = self._step(
-                    actor_stem[some], critic_stem[some], actions[some], log_probs[some], advantage[some], returns[some]
-                )
-                for name, value in measures.items():
+            for some in parts.shuffled(shuffle):
+                for name, value in self._step(samples, some).items():
                     totals[name] = totals.get(name, 0.0) + value
+                steps += 1
         self.updates += 1
-        steps = settings.epochs * (samples // size)
         return {
             **{name: value / steps for name, value in totals.items()},
             "learning_rate": settings.learning_rate,
             "explained_variance": _explained_variance(rollout.values, advantages + rollout.values),
         }
 
-    def _step(
-        self, actor_stem: Tensor, critic_stem: Tensor, actions: Tensor, old: Tensor, advantage: Tensor, returns: Tensor
-    ) -> dict[str, float]:
+    def _step(self, samples: _Samples, some: Part) -> dict[str, float]:
         """One gradient step on a minibatch."""
         settings = self.config
+        actor, critic = self.policy.actor, self.policy.critic
+        fresh = samples.fresh[some.rows].view(some.length, -1)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            parameters = self.policy.actor(actor_stem)
-            values = self.policy.critic(critic_stem)
-        head = self.policy.actor.head
-        change = head.log_prob(parameters, actions) - old
+            parameters, _ = actor(_of(samples.actor_stem, some.rows), samples.actor_memory[some.first], fresh)
+            values, _ = critic(_of(samples.critic_stem, some.rows), samples.critic_memory[some.first], fresh)
+        rows = some.rows
+        if some.counted is not None:
+            parameters, values, rows = parameters[some.counted], values[some.counted], rows[some.counted]
+        advantage, returns = samples.advantage[rows], samples.returns[rows]
+        head = actor.head
+        change = head.log_prob(parameters, samples.actions[rows]) - samples.log_probs[rows]
         ratio = change.exp()
         policy_loss = -torch.minimum(
             ratio * advantage, ratio.clamp(1.0 - settings.clip, 1.0 + settings.clip) * advantage
@@ -136,10 +140,44 @@ class PPO:
         """Optimiser and count, for a checkpoint."""
         return {"optimizer": self._optimizer.state_dict(), "updates": self.updates}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Return to a saved state."""
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = int(state["updates"])
+
+
+class _Samples(NamedTuple):
+    """A rollout as `T * N` rows."""
+
+    actor_stem: Stem
+    critic_stem: Stem
+    actor_memory: Tensor
+    critic_memory: Tensor
+    fresh: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    advantage: Tensor
+    """Normalised over the whole rollout."""
+    returns: Tensor
+
+
+def _samples(rollout: Rollout, advantages: NDArray[np.float32]) -> _Samples:
+    normal = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+    return _Samples(
+        {name: value.flatten(0, 1) for name, value in rollout.actor_stem.items()},
+        {name: value.flatten(0, 1) for name, value in rollout.critic_stem.items()},
+        rollout.actor_memory.flatten(0, 1),
+        rollout.critic_memory.flatten(0, 1),
+        rollout.fresh.flatten(),
+        rollout.actions.flatten(0, 1),
+        rollout.log_probs.flatten(),
+        torch.from_numpy(normal).flatten(),
+        torch.from_numpy(advantages + rollout.values).flatten(),
+    )
+
+
+def _of(stem: Stem, rows: Tensor) -> Stem:
+    return {name: value[rows] for name, value in stem.items()}
 
 
 def _explained_variance(values: np.ndarray[Any, Any], returns: np.ndarray[Any, Any]) -> float:

@@ -27,9 +27,9 @@ from lateapex.models.model_file import in_short, write_model
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord, EvaluationRecord, Sink, TrackEvaluation, UpdateRecord
 from lateapex.storage import Storage
+from lateapex.training.algorithms import Algorithm
 from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
 from lateapex.training.collect import Budget, Collector, Rollout
-from lateapex.training.ppo import PPO
 from lateapex.world.track_list import track_label
 
 Outcome = Literal["goal", "steps", "duration", "updates", "stopped"]
@@ -100,7 +100,6 @@ class Trainer:
         algorithm: learns from the experience.
         storage: the run folder.
         sinks: take the records, by name.
-        networks: names of actor and critic network, for the model's file.
     """
 
     def __init__(
@@ -110,10 +109,9 @@ class Trainer:
         policy: Policy,
         collector: Collector,
         evaluation: RacingTask,
-        algorithm: PPO,
+        algorithm: Algorithm,
         storage: Storage,
         sinks: Mapping[str, Sink],
-        networks: tuple[str, str],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.config = config
@@ -126,7 +124,6 @@ class Trainer:
         self._algorithm = algorithm
         self._storage = storage
         self._sinks = dict(sinks)
-        self._networks = networks
         self._clock = clock
         self._cars = collector.task.simulator.count
         self._durable: set[str] = set()  # versions that the saved state may name
@@ -194,7 +191,7 @@ class Trainer:
         name = version_name(at.updates, at.steps)
         last = CheckpointEntry(name, None if math.isnan(at.score) else at.score, self._sim_time())
         best = CheckpointEntry(at.best_name, at.best_score, at.best_time) if at.best_name else last
-        save_version(self._storage, name, write_model(self.policy, *self._networks), best, last)
+        save_version(self._storage, name, write_model(self.policy), best, last)
         return {best.name, last.name, *at.versions}
 
     def resume(self) -> None:
@@ -285,7 +282,7 @@ class Trainer:
         cars = np.arange(count)
         poses = self._evaluation_poses(cars)
         self._evaluation.simulator.clock = round(self._sim_time() * 15.0)
-        episodes = drive(self.policy, self._evaluation, poses)
+        episodes = drive(self.policy.driver(count), self._evaluation, poses)
         laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
         at.best_lap = min([at.best_lap, *laps])
         at.score = float(np.mean([episode.progress for episode in episodes]))

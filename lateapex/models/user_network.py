@@ -1,0 +1,77 @@
+"""A user's own `torch.nn.Module` as a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lateapex.errors import ConfigError
+from lateapex.models.blueprint import Spaces
+from lateapex.models.networks import NETWORKS, NetworkModule, Stem, is_picture, scaled
+from lateapex.models.user_code import file_of, is_reference, load_class, place_of
+
+
+class UserNetwork(NetworkModule):
+    """Dresses a module as a network.
+
+    The module is built with the spaces and called with a dictionary: from each sensor's name to float32 `[B, C, H, W]`
+    in 0..1, or `[B, R]` of a lidar; it returns `[B, F]`, whatever F is. Its first weights are its own affair.
+    """
+
+    heavy = True
+    own_weights = True
+
+    def __init__(self, spaces: Spaces, kind: type[Any], reference: str) -> None:
+        super().__init__(spaces)
+        self._path = file_of(reference)
+        try:
+            module = kind(dict(self.spaces))
+        except Exception as error:  # whatever the user's class raises
+            raise self._failed(error) from None
+        if not isinstance(module, nn.Module):
+            raise ConfigError(f"{reference} is no torch.nn.Module; let the class extend it")
+        self.module = module
+        example = {name: torch.zeros(2, *_channels_first(shape)) for name, shape in self.spaces.items()}
+        with torch.no_grad():
+            features = self._called(example)
+        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2:
+            found = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise ConfigError(f"{reference} returned {found} for 2 observations; a tensor [2, F] is needed")
+        self.features = features.shape[1]
+
+    def forward(self, stemmed: Stem) -> Tensor:
+        """`[B, F]`."""
+        return self._called({name: scaled(value) for name, value in stemmed.items()}).float()
+
+    def _called(self, seen: Mapping[str, Tensor]) -> Tensor:
+        try:
+            features: Tensor = self.module(seen)
+        except Exception as error:  # whatever the user's class raises
+            raise self._failed(error) from None
+        return features
+
+    def _failed(self, error: Exception) -> ConfigError:
+        return ConfigError(f"{place_of(error, self._path)}: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def build_network(name: str, spaces: Spaces, code: Mapping[str, str]) -> NetworkModule:
+    """Build a network of the table, or of a user's file, whose text is in `code`.
+
+    Raises:
+        ConfigError: it is unknown, does not fit the sensors, or fails.
+    """
+    if is_reference(name):
+        return UserNetwork(spaces, load_class(name, code), name)
+    return NETWORKS.get(name)(spaces)
+
+
+def is_heavy(name: str) -> bool:
+    """Whether half-width numbers pay; see `NetworkModule.heavy`."""
+    return True if is_reference(name) else NETWORKS.get(name).heavy
+
+
+def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[2], *shape[:2]) if is_picture(shape) else shape
