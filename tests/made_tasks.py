@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lateapex.env.actions import ActionRanges, ActionTable
+from lateapex.env.actions import ActionTable
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import RoundRobinStarts, StartPoses
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
-from lateapex.models.policy import Policy, Shape
 
 STRAIGHT_ON = 5
 """Place of 0 degrees and 1.0 m/s in the default action list."""
@@ -25,12 +24,6 @@ CALLS: list[list[dict[str, Any]]] = []
 def small_task(track: Any = "oval", cars: int = 2, **settings: Any) -> RacingTask:
     chosen = {"height": 16, "width": 24, "threads": 1, "starts": RoundRobinStarts(), **settings}
     return RacingTask(track, cars, **chosen)
-
-
-def small_policy(task: RacingTask, network: str = "lean", critic: str = "lean", seed: int = 0) -> Policy:
-    _, height, width = task.pictures.shape
-    shape = Shape(height, width, 1, len(task.actions), isinstance(task.actions, ActionRanges))
-    return Policy(network, critic, shape, seed)
 
 
 def watched_reward(returned: str = "1.0") -> tuple[RewardFunction, list[dict[str, Any]]]:
@@ -80,7 +73,7 @@ class LineFollower:
     def __init__(self, task: RacingTask) -> None:
         self.task = task
 
-    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
+    def greedy(self, observations: Any, fresh: NDArray[np.bool_]) -> NDArray[np.int64]:
         return np.array([self._action(car) for car in self.task.simulator.cars], np.int64)
 
     def _action(self, car: Any) -> int:

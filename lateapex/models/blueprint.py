@@ -18,7 +18,7 @@ HeadName: TypeAlias = Literal["categorical", "gaussian", "squashed"]
 class Blueprint(Config):
     """What a policy is built from."""
 
-    sensors: dict[str, tuple[Annotated[int, Field(ge=1)], ...]]
+    sensors: dict[str, tuple[Annotated[int, Field(ge=1)], ...]] = Field(min_length=1)
     """Name of each sensor and the shape of what it gives, before any transform."""
     actions: int = Field(ge=1)
     """Length of the action list, or numbers of a continuous action."""

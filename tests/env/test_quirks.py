@@ -156,7 +156,7 @@ def test_a_line_follower_laps_with_fixed_quirks_and_its_progress_is_the_place_on
     follower, ended = LineFollower(task), np.zeros(3, bool)
     task.begin(np.arange(3), at([0.0, 0.3, 0.9]))
     for _ in range(600):
-        task.advance(follower.greedy(task.pictures))
+        task.advance(follower.greedy(task.observations, task.fresh))
         share = 0.01 * task.rows["progress"] + task.episodes["start"] - task.simulator.cars["along"] / task.lengths
         ended |= task.rows["done"]
         assert (np.abs(share - np.round(share))[~ended] < 0.02).all()

@@ -195,7 +195,7 @@ def test_a_line_follower_completes_a_lap_from_anywhere() -> None:
     follower, finished = LineFollower(task), set()
     task.begin(np.arange(4))
     for _ in range(500):
-        task.advance(follower.greedy(task.pictures))
+        task.advance(follower.greedy(task.observations, task.fresh))
         done = np.flatnonzero(task.rows["done"])
         assert {status(task, car) for car in done} <= {"lap_complete"}
         finished |= {*done.tolist()}

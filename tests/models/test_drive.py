@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_tasks import STRAIGHT_ON, LineFollower, at, small_policy, small_task, watched_reward
+from made_models import small_policy
+from made_tasks import STRAIGHT_ON, LineFollower, at, small_task, watched_reward
 from numpy.typing import NDArray
 
 from lateapex.env.starts import StartPoses
@@ -20,8 +21,8 @@ POSES = at([0.0, 0.1, 0.62, 0.52], [0.0, 0.0, -0.3, 0.0])
 class StraightOn:
     """Never steers."""
 
-    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
-        return np.full(len(pictures), STRAIGHT_ON)
+    def greedy(self, observations: Any, fresh: NDArray[np.bool_]) -> NDArray[np.int64]:
+        return np.full(len(fresh), STRAIGHT_ON)
 
 
 def same_steps(one: NDArray[Any], two: NDArray[Any]) -> None:
@@ -45,10 +46,12 @@ def test_each_car_drives_one_whole_episode_and_the_order_is_that_of_the_cars() -
 def test_a_car_drives_as_if_it_were_alone() -> None:
     task = small_task(["oval", "kidney"], 4)
     policy = small_policy(task)
-    together = drive(policy, task, POSES)
+    together = drive(policy.driver(4), task, POSES)
     for car in range(4):
         alone = drive(
-            policy, small_task(["oval", "kidney"][car % 2], 1), StartPoses(*(part[car : car + 1] for part in POSES))
+            policy.driver(1),
+            small_task(["oval", "kidney"][car % 2], 1),
+            StartPoses(*(part[car : car + 1] for part in POSES)),
         )
         same_steps(alone[0].steps, together[car].steps)
 
@@ -56,7 +59,7 @@ def test_a_car_drives_as_if_it_were_alone() -> None:
 def test_driving_again_gives_the_same_records() -> None:
     task = small_task("oval", 4)
     policy = small_policy(task)
-    first, again = drive(policy, task, POSES), drive(policy, task, POSES)
+    first, again = drive(policy.driver(4), task, POSES), drive(policy.driver(4), task, POSES)
     for one, two in zip(first, again, strict=True):
         for name in ("x", "y", "yaw", "action", "reward", "progress", "status"):
             np.testing.assert_array_equal(one.steps[name], two.steps[name])

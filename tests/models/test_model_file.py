@@ -13,13 +13,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_models import made_policy
 
 from lateapex.errors import ConfigError, FormatError
-from lateapex.models.model_file import in_short, pack, read_model, unpack, write_model
-from lateapex.models.policy import Policy, Shape, state_of
+from lateapex.models.model_file import FORMAT, in_short, pack, read_model, unpack, write_model
+from lateapex.models.policy import state_of
 
-SHAPE = Shape(8, 8, 1, 3)
-MODEL = write_model(Policy("lean", "lean", SHAPE, 5), "lean", "lean")
+MODEL = write_model(made_policy(seed=5))
 
 
 class Payload:
@@ -33,18 +33,19 @@ class Payload:
 
 
 def content(**changes):
-    policy = Policy("lean", "lean", SHAPE)
-    whole = {"format": 1, "network": "lean", "critic": "lean", "shape": list(SHAPE), "weights": state_of(policy)}
+    policy = made_policy()
+    described = policy.blueprint.model_dump()
+    whole = {"format": FORMAT, "blueprint": {**described, **changes.pop("blueprint", {})}, "weights": state_of(policy)}
     return pack({**whole, **changes})
 
 
 @pytest.mark.parametrize("networks", [("lean", "lean"), ("lean", "shallow"), ("shallow", "lean")])
 @pytest.mark.parametrize("continuous", [False, True])
 def test_a_model_comes_back_as_it_was(networks, continuous):
-    shape = Shape(60, 60, 1, 2, continuous)
-    policy = Policy(*networks, shape, 11)
-    found = read_model(write_model(policy, *networks), "x.pt")
-    assert found.shape == shape
+    head = "gaussian" if continuous else "categorical"
+    policy = made_policy(60, 60, 1, 2, head=head, network=networks[0], critic=networks[1], seed=11)
+    found = read_model(write_model(policy), "x.pt")
+    assert found.blueprint == policy.blueprint
     assert [type(part.network) for part in (found.actor, found.critic)] == [
         type(part.network) for part in (policy.actor, policy.critic)
     ]
@@ -54,9 +55,10 @@ def test_a_model_comes_back_as_it_was(networks, continuous):
 
 
 def test_the_same_weights_are_the_same_bytes():
-    assert write_model(Policy("lean", "lean", SHAPE, 5), "lean", "lean") == MODEL
-    assert write_model(Policy("lean", "lean", SHAPE, 6), "lean", "lean") != MODEL
-    assert write_model(read_model(MODEL, "x.pt"), "".join(["le", "an"]), "".join(["l", "ean"])) == MODEL
+    assert write_model(made_policy(seed=5)) == MODEL
+    assert write_model(made_policy(seed=6)) != MODEL
+    assert write_model(read_model(MODEL, "x.pt")) == MODEL
+    assert write_model(made_policy(network="".join(["le", "an"]), critic="".join(["l", "ean"]), seed=5)) == MODEL
 
 
 @given(st.integers(0, len(MODEL) - 1))
@@ -106,10 +108,10 @@ def test_a_model_that_brings_code_along_is_refused_and_the_code_does_not_run(tmp
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # protocols that torch does not like
         if wrapped == "plain pickle":
-            pickle.dump({"format": 1, "weights": payload}, buffer, protocol=protocol)
+            pickle.dump({"format": FORMAT, "weights": payload}, buffer, protocol=protocol)
         elif wrapped == "among weights":
-            weights = {**state_of(Policy("lean", "lean", SHAPE)), "actor.head.linear.bias": payload}
-            torch.save({"format": 1, "weights": weights}, buffer, pickle_protocol=max(protocol, 2))
+            weights = {**state_of(made_policy()), "actor.head.linear.bias": payload}
+            torch.save({"format": FORMAT, "weights": weights}, buffer, pickle_protocol=max(protocol, 2))
         else:
             zipped = wrapped == "torch file"
             torch.save(payload, buffer, pickle_protocol=max(protocol, 2), _use_new_zipfile_serialization=zipped)
@@ -120,12 +122,14 @@ def test_a_model_that_brings_code_along_is_refused_and_the_code_does_not_run(tmp
 
 
 def test_an_object_of_any_class_is_refused():
-    class_of_ours = pack({"format": 1, "shape": SHAPE})
+    class_of_ours = pack({"format": FORMAT, "blueprint": made_policy().blueprint})
     with pytest.raises(FormatError, match="damaged, or no file of ours"):
         unpack(class_of_ours, "x.pt")
 
 
-@pytest.mark.parametrize("foreign", [[1, 2], {"weights": {}}, {"format": 2}, {"format": "1"}, 1, torch.zeros(3)])
+@pytest.mark.parametrize(
+    "foreign", [[1, 2], {"weights": {}}, {"format": FORMAT + 1}, {"format": str(FORMAT)}, 1, torch.zeros(3)]
+)
 def test_a_file_of_something_else_is_refused(foreign):
     with pytest.raises(FormatError, match=r"x\.pt is no model of ours, or one of another version of lateapex"):
         unpack(pack(foreign), "x.pt")
@@ -134,18 +138,20 @@ def test_a_file_of_something_else_is_refused(foreign):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"shape": [8, 8, 1, 4]},
-        {"shape": [8, 8, 1]},
-        {"shape": [8, 8, 1, 3, False, 9]},
-        {"shape": ["8", 8, 1, 3]},
-        {"shape": [8, -8, 1, 3]},
-        {"shape": None},
+        {"blueprint": {"actions": 4}},
+        {"blueprint": {"actions": "3"}},
+        {"blueprint": {"sensors": {"FRONT_FACING_CAMERA": (8, 8)}}},
+        {"blueprint": {"sensors": {"FRONT_FACING_CAMERA": ("8", 8, 1)}}},
+        {"blueprint": {"sensors": {"FRONT_FACING_CAMERA": (8, -8, 1)}}},
+        {"blueprint": {"sensors": {}}},
+        {"blueprint": {"head": "gaussian"}},
+        {"blueprint": {"colour": True}},
         {"weights": {}},
         {"weights": []},
         {"weights": {"actor.head.linear.bias": torch.zeros(3)}},
-        {"critic": "shallow", "shape": [60, 60, 1, 3]},
-        {"network": 3},
-        {"network": ["lean"]},
+        {"blueprint": {"critic": "shallow", "sensors": {"FRONT_FACING_CAMERA": (60, 60, 1)}}},
+        {"blueprint": {"network": 3}},
+        {"blueprint": {"network": ["lean"]}},
     ],
 )
 def test_weights_that_do_not_fit_are_refused_in_one_line(changes):
@@ -155,7 +161,7 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(changes):
     assert len(str(told.value)) < 300
 
 
-@pytest.mark.parametrize("part", ["network", "critic", "shape", "weights"])
+@pytest.mark.parametrize("part", ["blueprint", "weights"])
 def test_a_model_that_lacks_a_part_is_refused(part):
     whole = unpack(content(), "x.pt")
     del whole[part]
@@ -164,8 +170,8 @@ def test_a_model_that_lacks_a_part_is_refused(part):
 
 
 def test_a_network_that_nobody_knows_is_named():
-    with pytest.raises(ConfigError, match=r"no network is called 'deep'"):
-        read_model(content(network="deep"), "x.pt")
+    with pytest.raises(ConfigError, match=r"no network is called 'vast'"):
+        read_model(content(blueprint={"network": "vast"}), "x.pt")
 
 
 def test_long_reasons_are_cut_to_one_line():

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_models import made_policy
 
 from lateapex.env.rules import EPISODE_DTYPE
 from lateapex.errors import FormatError, RunError
 from lateapex.formats.checkpoints import CheckpointEntry
-from lateapex.models.model_file import pack, write_model
-from lateapex.models.policy import Policy, Shape
+from lateapex.models.model_file import FORMAT, pack, write_model
 from lateapex.records import STEP_DTYPE
 from lateapex.sim.state import STATE_DTYPE
 from lateapex.storage import MemoryStorage
@@ -35,7 +35,7 @@ def entry(name, metric=50.0):
 
 
 def model(seed):
-    return write_model(Policy("lean", "lean", Shape(8, 8, 1, 3), seed), "lean", "lean")
+    return write_model(made_policy(seed=seed))
 
 
 def round_trip(collector):
@@ -60,7 +60,7 @@ def test_the_best_and_the_last_version_come_back_by_these_names():
     for which, name, seed in (("best", "1_Step-64.pt", 1), ("last", "2_Step-128.pt", 2)):
         found, policy = load_version(storage, which)
         assert found == name
-        expected = Policy("lean", "lean", Shape(8, 8, 1, 3), seed)
+        expected = made_policy(seed=seed)
         assert torch.equal(policy.actor.head.linear.weight, expected.actor.head.linear.weight)
 
 
@@ -169,7 +169,7 @@ def test_the_state_shares_no_memory_with_what_was_saved():
 @pytest.mark.parametrize("part", list(PARTS))
 def test_a_state_that_lacks_a_part_is_refused(part):
     storage = MemoryStorage()
-    storage.write(STATE, pack({"format": 1, **{name: {} for name in PARTS if name != part}}))
+    storage.write(STATE, pack({"format": FORMAT, **{name: {} for name in PARTS if name != part}}))
     with pytest.raises(FormatError, match=f"memory/model/training_state.pt is no saved state: it has no {part}"):
         load_state(storage)
 
@@ -179,7 +179,7 @@ def test_records_of_another_version_are_refused():
     save_state(storage, {**PARTS, "collector": {"rows": np.zeros(3, STEP_DTYPE)}})
     content = {
         **PARTS,
-        "format": 1,
+        "format": FORMAT,
         "collector": {"rows": {"array": torch.zeros(7, dtype=torch.uint8), "kind": "rows", "shape": [3]}},
     }
     storage.write(STATE, pack(content))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_tasks import at, continuous_metadata, small_policy, small_task
+from made_models import decide, flat, judged, small_policy, stem, values
+from made_tasks import at, continuous_metadata, small_task
 from numpy.typing import NDArray
 
 from lateapex.env.racing import RacingTask
@@ -19,6 +20,7 @@ from lateapex.training.collect import Budget, Collector, LocalCollector, Rollout
 PER_STEP = (
     "actor_stem",
     "critic_stem",
+    "fresh",
     "actions",
     "log_probs",
     "values",
@@ -37,8 +39,9 @@ def collector(cars: int = 3, *, bf16: bool = False, **more: Any) -> tuple[LocalC
 
 
 def part(rollout: Rollout, name: str) -> NDArray[Any]:
-    values = getattr(rollout, name)
-    return values.numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+    value = getattr(rollout, name)
+    value = value["flat"] if isinstance(value, dict) else value
+    return value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
 
 
 def assert_same(one: list[Rollout], two: list[Rollout]) -> None:
@@ -64,6 +67,7 @@ def test_a_rollout_has_its_shapes_and_types() -> None:
     assert found == {
         "actor_stem": ((7, 3, 24), "float32"),
         "critic_stem": ((7, 3, 24), "float32"),
+        "fresh": ((7, 3), "bool"),
         "actions": ((7, 3), "int64"),
         "log_probs": ((7, 3), "float32"),
         "values": ((7, 3), "float32"),
@@ -77,15 +81,14 @@ def test_a_rollout_has_its_shapes_and_types() -> None:
 def replay(task: RacingTask, policy: Policy, rollout: Rollout) -> None:
     """Drive the rollout's actions again from the first start, and compare what the rollout says of each step."""
     for t in range(len(rollout.rewards)):
-        stem = policy.actor.network.stem(torch.from_numpy(task.pictures).unsqueeze(-1))
-        assert torch.equal(rollout.actor_stem[t], stem)
-        values = policy.values(task.pictures).numpy()
-        np.testing.assert_array_equal(rollout.values[t], values)
+        assert torch.equal(rollout.actor_stem["flat"][t], stem(policy.actor, task.observations)["flat"])
+        np.testing.assert_array_equal(rollout.fresh[t], task.fresh)
+        np.testing.assert_array_equal(rollout.values[t], values(policy, task.observations))
         reward, over, cut = task.advance(rollout.actions[t].numpy())
         np.testing.assert_array_equal(rollout.rewards[t], reward.astype(np.float32))
         np.testing.assert_array_equal(rollout.terminated[t], over)
         np.testing.assert_array_equal(rollout.truncated[t], cut)
-        reached = policy.values(task.pictures).numpy()
+        reached = values(policy, task.observations).numpy()
         np.testing.assert_allclose(rollout.next_values[t][~over], reached[~over], rtol=1e-5, atol=1e-6)
         task.begin(np.flatnonzero(over | cut))
 
@@ -111,7 +114,7 @@ def test_log_probabilities_are_those_of_the_actions_taken() -> None:
     local, policy = collector(3)
     rollout = local.collect(policy, Budget(20))
     with torch.no_grad():
-        parameters = policy.actor(rollout.actor_stem.flatten(0, 1))
+        parameters = judged(policy.actor, flat(rollout.actor_stem))
     expected = policy.actor.head.log_prob(parameters, rollout.actions.flatten(0, 1))
     torch.testing.assert_close(rollout.log_probs.flatten(), expected)
     assert len(set(rollout.actions.flatten().tolist())) > 5
@@ -206,7 +209,7 @@ def test_half_width_numbers_are_used_where_they_are_asked_for() -> None:
     one, two = full.collect(policy, Budget(1)), half.collect(policy, Budget(1))
     draws = np.zeros((3, 4))
     for rollout, bf16 in ((one, False), (two, True)):
-        np.testing.assert_array_equal(rollout.values[0], policy.decide(seen, draws, bf16).values.numpy())
+        np.testing.assert_array_equal(rollout.values[0], decide(policy, seen, draws, bf16).values.numpy())
     assert (one.values != two.values).any()
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_models import blueprint, flat, judged
 from torch import nn
 
 from lateapex.config import parse
 from lateapex.errors import ConfigError
-from lateapex.models.policy import Policy, Shape
+from lateapex.models.policy import Policy
 from lateapex.training.collect import Rollout
 from lateapex.training.ppo import PPO, PPOConfig
 
@@ -22,26 +23,30 @@ ACTIONS = 4
 NOT_CLIPPED: dict[str, Any] = {"max_gradient_norm": None, "epochs": 1}
 
 
-def made_policy(seed: int = 0, continuous: bool = False) -> Policy:
+def made_policy(seed: int = 0, continuous: bool = False, network: str = "lean") -> Policy:
     """For pictures of 8 by 8, so four numbers behind the stem."""
-    return Policy("lean", "lean", Shape(8, 8, 1, 2 if continuous else ACTIONS, continuous), seed)
+    head: Any = "gaussian" if continuous else "categorical"
+    return Policy(blueprint(actions=2 if continuous else ACTIONS, head=head, network=network), seed)
 
 
 def made_rollout(policy: Policy, steps: int, cars: int = 1, seed: int = 0, **changes: Any) -> Rollout:
     """Experience of random states, actions, rewards and ends; log-probabilities of a slightly other policy."""
     random = np.random.default_rng(seed)
     shape = (steps, cars)
-    stem = torch.from_numpy(random.normal(0, 1, (*shape, 4)).astype(np.float32))
+    stem = {"flat": torch.from_numpy(random.normal(0, 1, (*shape, 4)).astype(np.float32))}
     actions: Any = torch.from_numpy(random.integers(0, ACTIONS, shape))
-    if policy.shape.continuous:
+    if policy.blueprint.continuous:
         actions = torch.from_numpy(random.normal(0, 1, (*shape, 2)).astype(np.float32))
     with torch.no_grad():
-        parameters = policy.actor(stem.flatten(0, 1))
+        parameters = judged(policy.actor, flat(stem))
         log_probs = policy.actor.head.log_prob(parameters, actions.flatten(0, 1)).reshape(shape)
     over = random.random(shape) < 0.1
     values: dict[str, Any] = {
         "actor_stem": stem,
         "critic_stem": stem,
+        "actor_memory": torch.zeros(*shape, 0),
+        "critic_memory": torch.zeros(*shape, 0),
+        "fresh": torch.zeros(shape, dtype=torch.bool),
         "actions": actions,
         "log_probs": log_probs + torch.from_numpy(random.normal(0, 0.3, shape).astype(np.float32)),
         "values": random.normal(0, 1, shape).astype(np.float32),
@@ -49,6 +54,7 @@ def made_rollout(policy: Policy, steps: int, cars: int = 1, seed: int = 0, **cha
         "rewards": random.normal(0, 1, shape).astype(np.float32),
         "terminated": over,
         "truncated": (random.random(shape) < 0.1) & ~over,
+        "beyond": None,
         "episodes": [],
         "laps_driven": 0.0,
     }
@@ -135,15 +141,15 @@ def by_plain_torch(policy: Policy, rollout: Rollout, config: PPOConfig) -> dict[
     advantage = ((advantages - advantages.mean()) / advantages.std(correction=0)).flatten().float()
     for _ in range(config.epochs):
         adam.zero_grad()
-        parameters = policy.actor(rollout.actor_stem.flatten(0, 1))
-        if policy.shape.continuous:
+        parameters = judged(policy.actor, flat(rollout.actor_stem))
+        if policy.blueprint.continuous:
             mean, log_std = parameters.chunk(2, dim=1)
             theirs: Any = torch.distributions.Independent(torch.distributions.Normal(mean, log_std.exp()), 1)
         else:
             theirs = torch.distributions.Categorical(logits=parameters)
         ratio = (theirs.log_prob(rollout.actions.flatten(0, 1)) - rollout.log_probs.flatten()).exp()
         gain = torch.min(ratio * advantage, ratio.clip(1 - config.clip, 1 + config.clip) * advantage).mean()
-        errors = policy.critic(rollout.critic_stem.flatten(0, 1)) - returns
+        errors = judged(policy.critic, flat(rollout.critic_stem)) - returns
         huber = torch.where(errors.abs() < 1, errors**2 / 2, errors.abs() - 0.5).mean()
         square = (errors**2).mean()
         cost = config.value_weight * (huber if config.value_loss == "huber" else square)
@@ -225,9 +231,11 @@ def test_equal_advantages_are_no_reason_to_change_the_policy() -> None:
 def batches(samples: int, updates: int = 1, **settings: Any) -> list[list[int]]:
     """Which samples each gradient step used, by their place in the rollout."""
     policy = made_policy()
-    stem = torch.arange(samples, dtype=torch.float32)[:, None, None].expand(samples, 1, 4) / 1000
+    stem = {"flat": torch.arange(samples, dtype=torch.float32)[:, None, None].expand(samples, 1, 4) / 1000}
     used: list[list[int]] = []
-    policy.actor.register_forward_pre_hook(lambda _, stems: used.append((stems[0][:, 0] * 1000).round().int().tolist()))
+    policy.actor.register_forward_pre_hook(
+        lambda _, given: used.append((given[0]["flat"][:, 0] * 1000).round().int().tolist())
+    )
     rollout = made_rollout(policy, samples, actor_stem=stem, critic_stem=stem)
     used.clear()
     algorithm = PPO(policy, PPOConfig(**settings))
@@ -337,7 +345,8 @@ def test_a_rollout_is_not_changed_by_learning_from_it() -> None:
     kept = copy.deepcopy(rollout)
     PPO(policy, PPOConfig()).update(rollout)
     for name, one, two in zip(rollout._fields, rollout, kept, strict=True):
-        assert np.array_equal(np.asarray(one), np.asarray(two)), name
+        parts = [(one[key], two[key]) for key in one] if isinstance(one, dict) else [(one, two)]
+        assert all(np.array_equal(np.asarray(ours), np.asarray(theirs)) for ours, theirs in parts), name
 
 
 # ------------------------------------------------------------------------------------------------------- it learns
@@ -351,17 +360,17 @@ def test_what_pays_becomes_likely() -> None:
     ends = np.ones((256, 1), bool)
     for _ in range(12):
         signs = torch.from_numpy(random.integers(0, ACTIONS, 256))
-        stem = torch.eye(ACTIONS)[signs]
+        stem = {"flat": torch.eye(ACTIONS)[signs]}
         with torch.no_grad():
-            parameters, values = policy.actor(stem), policy.critic(stem)
+            parameters, values = judged(policy.actor, stem), judged(policy.critic, stem)
         actions = policy.actor.head.sample(parameters, torch.from_numpy(random.random((256, 4))))
         paid = (actions == signs).float().numpy()[:, None]
         algorithm.update(
             made_rollout(
                 policy,
                 256,
-                actor_stem=stem[:, None],
-                critic_stem=stem[:, None],
+                actor_stem={"flat": stem["flat"][:, None]},
+                critic_stem={"flat": stem["flat"][:, None]},
                 actions=actions[:, None],
                 log_probs=policy.actor.head.log_prob(parameters, actions)[:, None],
                 values=values.numpy()[:, None],
@@ -371,8 +380,8 @@ def test_what_pays_becomes_likely() -> None:
             )
         )
     with torch.no_grad():
-        chances = policy.actor(torch.eye(ACTIONS)).exp().diagonal()
-        known = policy.critic(torch.eye(ACTIONS))
+        chances = judged(policy.actor, {"flat": torch.eye(ACTIONS)}).exp().diagonal()
+        known = judged(policy.critic, {"flat": torch.eye(ACTIONS)})
     assert chances.min() > 0.9
     torch.testing.assert_close(known, torch.ones(ACTIONS), atol=0.3, rtol=0)
 

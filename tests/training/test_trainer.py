@@ -9,12 +9,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from made_models import made_policy
 from made_records import episode
 from pydantic import ValidationError
 
 from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import RunError, StorageError, TrainingError
-from lateapex.models.policy import Policy, Shape
 from lateapex.records import EpisodeRecord, EvaluationRecord, UpdateRecord
 from lateapex.storage import MemoryStorage
 from lateapex.training import trainer as module
@@ -52,8 +52,10 @@ class MadeCollector:
         count = len(self.budgets)
         shape = (budget.steps, CARS)
         return Rollout(
-            *(torch.zeros(shape) for _ in range(4)),
+            *({"flat": torch.zeros(*shape, 4)} for _ in range(2)),
+            *(torch.zeros(shape) for _ in range(5)),
             *(np.zeros(shape, np.float32) for _ in range(5)),
+            beyond=None,
             episodes=[episode(count, status=status) for status in self.ended],
             laps_driven=self.laps_driven,
         )
@@ -109,7 +111,7 @@ class Run:
 
     def __init__(self, evaluations=None, storage=None, sink=None, losses=None, collected=None, **settings):
         self.clock = Clock()
-        self.policy = Policy("lean", "lean", Shape(8, 8, 1, 3))
+        self.policy = made_policy()
         self.collector = MadeCollector(self.clock, **(collected or {}))
         self.storage = storage or MemoryStorage()
         self.sink = sink or ListSink()
@@ -129,7 +131,6 @@ class Run:
             algorithm=MadeAlgorithm(self.policy, losses),
             storage=self.storage,
             sinks={"list": self.sink},
-            networks=("lean", "lean"),
             clock=self.clock,
         )
 
@@ -542,7 +543,7 @@ def test_the_state_of_other_settings_is_refused_in_one_line(run):
     made = run(updates=1)
     made.go()
     other = run(updates=2, storage=made.storage)
-    other.trainer.policy = Policy("lean", "lean", Shape(8, 8, 1, 4))
+    other.trainer.policy = made_policy(8, 8, 1, 4)
     with pytest.raises(RunError, match=r"does not fit run\.toml .*size mismatch.*put them back") as told:
         other.trainer.resume()
     assert "\n" not in str(told.value)
