@@ -148,7 +148,7 @@ class Policy(nn.Module):
     def __init__(self, blueprint: Blueprint, seed: int = 0, code: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.blueprint = blueprint
-        self.inputs = Inputs(blueprint.transforms, blueprint.sensors)
+        self.inputs = Inputs(blueprint.transforms, blueprint.sensors, code)
         spaces, files = self.inputs.spaces, code or {}
         generator = _generator(seed)
         with torch.random.fork_rng(devices=[]):

@@ -5,6 +5,8 @@ The file is handed in as text: a run keeps its own copy, and a model's file neve
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import traceback
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -48,25 +50,38 @@ def load_class(reference: str, code: Mapping[str, str]) -> type[Any]:
     text = code.get(PurePath(path).name)
     if text is None:
         raise ConfigError(f"{path} is not there; {reference!r} needs it: give its path, or bring it back into the run")
-    module = ModuleType(PurePath(path).stem)
-    module.__file__ = path
-    try:
-        exec(compile(text, path, "exec"), module.__dict__)
-    except SyntaxError as error:
-        raise ConfigError(f"{path}:{error.lineno}: {error.msg}") from None
-    except Exception as error:  # whatever the user's file raises
-        raise ConfigError(f"{place_of(error, path)}: {type(error).__name__}: {error}") from None
+    module = _run(text, path)
     found = getattr(module, name, None)
     if not isinstance(found, type):
-        classes = [
-            key
-            for key, value in vars(module).items()
-            if isinstance(value, type) and value.__module__ == module.__name__
-        ]
-        raise ConfigError(
-            f"{path} has no class {name!r}{did_you_mean(name, classes) or '; it has: ' + ', '.join(classes)}"
-        )
+        own = [key for key, item in vars(module).items() if getattr(item, "__module__", None) == module.__name__]
+        classes = [key for key in own if isinstance(vars(module)[key], type)]
+        has = f"; it has: {', '.join(classes)}" if classes else "; it defines none"
+        raise ConfigError(f"{path} has no class {name!r}{did_you_mean(name, classes) or has}")
     return found
+
+
+def _run(text: str, path: str) -> ModuleType:
+    """Run a file as a module under a name that no other has."""
+    try:
+        # Without this module's own __future__ imports.
+        code = compile(text, path, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        raise ConfigError(f"{path}:{error.lineno}: {error.msg}") from None
+    except ValueError as error:  # a zero byte
+        raise ConfigError(f"{path}: {error}; a Python file is needed") from None
+    module = ModuleType(f"_{PurePath(path).stem}_{hashlib.sha256(text.encode()).hexdigest()[:16]}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # dataclasses look their module up by name
+    try:
+        exec(code, module.__dict__)
+    except (Exception, SystemExit) as error:  # whatever the user's file raises
+        raise ConfigError(told(error, path)) from None
+    return module
+
+
+def told(error: BaseException, path: str) -> str:
+    """File, line, type and message of an error that came up in the user's file, on one line."""
+    return f"{place_of(error, path)}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def place_of(error: BaseException, path: str) -> str:

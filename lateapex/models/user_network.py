@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lateapex.errors import ConfigError
 from lateapex.models.blueprint import Spaces
 from lateapex.models.networks import NETWORKS, NetworkModule, Stem, is_picture, scaled
-from lateapex.models.user_code import file_of, is_reference, load_class, place_of
+from lateapex.models.user_code import file_of, is_reference, load_class, told
 
 
 class UserNetwork(NetworkModule):
@@ -54,7 +54,7 @@ class UserNetwork(NetworkModule):
         return features
 
     def _failed(self, error: Exception) -> ConfigError:
-        return ConfigError(f"{place_of(error, self._path)}: {type(error).__name__}: {' '.join(str(error).split())}")
+        return ConfigError(told(error, self._path))
 
 
 def build_network(name: str, spaces: Spaces, code: Mapping[str, str]) -> NetworkModule:

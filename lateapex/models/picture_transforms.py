@@ -1,0 +1,362 @@
+"""What can be done to a single picture on its way to the networks.
+
+All are pure functions of the picture, bytes in and bytes out; `Normalise` alone gives numbers. Sums are taken pixel by
+pixel, in an order of their own: a picture comes out the same whatever pictures are beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Final, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lateapex.errors import ConfigError
+
+PictureShape: TypeAlias = tuple[int, int, int]
+"""H, W, C"""
+
+GREY: Final = 128
+"""Half-grey, with which is filled what a network shall not see."""
+_FARTHEST: Final = 3.0  # deviations after which the bell curve of a blur is cut off
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Takes rows and columns of pixels off the edges."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        for side in ("top", "bottom", "left", "right"):
+            at_least("crop", side, getattr(self, side), 0)
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """H and W less what is taken off."""
+        height, width, channels = shape
+        rows, columns = height - self.top - self.bottom, width - self.left - self.right
+        if rows < 1:
+            raise ConfigError(f"crop: top {self.top} and bottom {self.bottom} leave no row of {height}")
+        if columns < 1:
+            raise ConfigError(f"crop: left {self.left} and right {self.right} leave no column of {width}")
+        return rows, columns, channels
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """A view, `[B, H', W', C]`."""
+        del draws
+        height, width = pictures.shape[1:3]
+        return pictures[:, self.top : height - self.bottom, self.left : width - self.right]
+
+
+@dataclass(frozen=True)
+class Grey:
+    """Red, green and blue to luminance, truncated as in the original; what is grey stays as it is, a stereo pair too.
+
+    Source: `ObservationRGBToYFilter` of Coach, which takes the sums in double precision, red first.
+    """
+
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """One channel in place of three."""
+        height, width, channels = shape
+        if channels > 3:
+            raise ConfigError(
+                f"grey: the picture has {channels} channels, of which no three are red, green and blue; "
+                "put grey before what adds them"
+            )
+        return height, width, 1 if channels == 3 else channels
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """`[B, H, W, 3]` -> `[B, H, W, 1]`."""
+        del draws
+        if pictures.shape[3] != 3:
+            return pictures
+        red, green, blue = pictures.permute(3, 0, 1, 2).contiguous()[..., None].double()
+        luminance: Tensor = red.mul_(0.2989).add_(green.mul_(0.5870)).add_(blue.mul_(0.1140))
+        return luminance.to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Resize:
+    """Another number of rows and columns, bilinear; where they become fewer, each is a mean of all that it covers."""
+
+    width: int
+    height: int
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        at_least("resize", "width", self.width, 1)
+        at_least("resize", "height", self.height, 1)
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """The size that is asked for."""
+        return self.height, self.width, shape[2]
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """`[B, H, W, C]` -> `[B, height, width, C]`."""
+        del draws
+        # Each channel as a picture of its own: torch then takes the same way through the memory for any B and C.
+        planes = pictures.permute(0, 3, 1, 2).float().reshape(-1, 1, *pictures.shape[1:3])
+        if not len(planes):  # torch takes no empty batch
+            return pictures.new_zeros(0, self.height, self.width, pictures.shape[3])
+        size = (self.height, self.width)
+        planes = functional.interpolate(planes, size, mode="bilinear", align_corners=False, antialias=True)
+        return to_bytes(planes.reshape(-1, pictures.shape[3], *size).permute(0, 2, 3, 1))
+
+
+@dataclass(frozen=True)
+class Normalise:
+    """Bytes to numbers, (value - mean) / std; 0 to 255 become -1 to 1 if nothing else is asked for.
+
+    `mean` and `std`, in units of bytes, are one number, or one for each channel. `per_picture` takes them from each
+    channel of each picture, which hides how bright a scene is; deviations below one grey level count as one.
+    """
+
+    mean: tuple[float, ...] = (127.5,)
+    std: tuple[float, ...] = (127.5,)
+    per_picture: bool = False
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if not self.mean or not all(map(math.isfinite, self.mean)):
+            raise ConfigError(f"normalise: mean is {list(self.mean)}; finite numbers are needed")
+        if not self.std or not all(0 < value < math.inf for value in self.std):
+            raise ConfigError(f"normalise: std is {list(self.std)}; numbers above 0 are needed")
+        if self.per_picture and (self.mean, self.std) != (Normalise.mean, Normalise.std):
+            raise ConfigError("normalise: per_picture takes mean and std from the picture; leave out mean and std")
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """As it is."""
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, shape[2]):
+                raise ConfigError(
+                    f"normalise: {name} has {len(values)} numbers and the picture {shape[2]} channels; "
+                    "give one number, or one for each channel"
+                )
+        return shape
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """Uint8 `[B, H, W, C]` -> float32 of the same shape."""
+        del draws
+        mean, std = self._of(pictures) if self.per_picture else (torch.tensor(self.mean), torch.tensor(self.std))
+        return pictures.float().sub_(mean).div_(std)
+
+    @staticmethod
+    def _of(pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of each channel of each picture, `[B, 1, 1, C]`, from sums of whole numbers."""
+        count = pictures.shape[1] * pictures.shape[2]
+        values = pictures.int()
+        total, squares = (
+            part.sum(dim=2, keepdim=True, dtype=torch.int32).sum(dim=1, keepdim=True, dtype=torch.int64)
+            for part in (values, values.square())
+        )
+        deviation = (count * squares - total * total).double().sqrt() / count
+        return (total.double() / count).float(), deviation.clamp(min=1.0).float()
+
+
+@dataclass(frozen=True)
+class Edges:
+    """How steep brightness changes at each pixel, channel by channel: a step from black to white gives 255.
+
+    The magnitude of Sobel's two sums, a quarter of it, at most 255; beyond its edges the picture goes on as at them.
+    """
+
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """As it is."""
+        return shape
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """`[B, H, W, C]` -> the same shape."""
+        del draws
+        values = pictures.to(torch.int16)
+        across = _sum_of_shifted(_sum_of_shifted(values, 2, (-1, 0, 1)), 1, (1, 2, 1)).float()
+        down = _sum_of_shifted(_sum_of_shifted(values, 1, (-1, 0, 1)), 2, (1, 2, 1)).float()
+        return to_bytes(across.square_().add_(down.square_()).sqrt_().mul_(0.25))
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A bell curve (Gauss) of deviation `sigma` pixels; beyond its edges the picture goes on as at them."""
+
+    sigma: float
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma <= 100:
+            raise ConfigError(f"blur: sigma is {self.sigma:g}; above 0 and up to 100 pixels are needed")
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """As it is."""
+        return shape
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """`[B, H, W, C]` -> the same shape."""
+        del draws
+        reach = math.ceil(_FARTHEST * self.sigma)
+        weights = [math.exp(-0.5 * (place / self.sigma) ** 2) for place in range(-reach, reach + 1)]
+        weights = [weight / sum(weights) for weight in weights]
+        return to_bytes(_sum_of_shifted(_sum_of_shifted(pictures.float(), 1, weights), 2, weights))
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Fills `count` squares of `size` pixels at random places with half-grey while training; none in evaluation.
+
+    Source: DeVries and Taylor, "Improved regularization of convolutional neural networks with cutout", 2017; here
+    squares lie within the picture.
+    """
+
+    size: int
+    count: int = 1
+    history: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        at_least("cutout", "size", self.size, 1)
+        at_least("cutout", "count", self.count, 1)
+
+    @property
+    def draws(self) -> int:
+        """A row and a column for each square."""
+        return 2 * self.count
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """As it is."""
+        if self.size > min(shape[:2]):
+            raise ConfigError(f"cutout: size is {self.size}; the picture has {shape[1]}x{shape[0]} pixels")
+        return shape
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """`[B, H, W, C]` -> the same shape."""
+        if draws is None:
+            return pictures
+        made = pictures.clone()
+        rows = self._begins(draws[:, 0::2], pictures.shape[1])
+        columns = self._begins(draws[:, 1::2], pictures.shape[2])
+        for picture, tops, lefts in zip(made, rows, columns, strict=True):
+            for top, left in zip(tops, lefts, strict=True):
+                picture[top : top + self.size, left : left + self.size] = GREY
+        return made
+
+    def _begins(self, draws: Tensor, length: int) -> list[list[int]]:
+        """Where squares begin along `length` pixels, for draws `[B, count]`."""
+        places = length - self.size + 1
+        begins: list[list[int]] = (draws * places).long().clamp_(max=places - 1).tolist()
+        return begins
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Sets the same pixels of each picture to one value: rows at its edges, and a polygon or all outside of it.
+
+    `polygon` are x and y of its corners in pixels, one after the other, x to the right, y down, 0,0 the upper left
+    corner of the picture; a pixel counts by its centre.
+    """
+
+    top: int = 0
+    bottom: int = 0
+    polygon: tuple[float, ...] = ()
+    outside: bool = False
+    value: int = 0
+    history: ClassVar[int] = 1
+    draws: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        at_least("mask", "top", self.top, 0)
+        at_least("mask", "bottom", self.bottom, 0)
+        if not 0 <= self.value <= 255:
+            raise ConfigError(f"mask: value is {self.value}; 0 (black) to 255 (white) are needed")
+        if self.polygon and (len(self.polygon) < 6 or len(self.polygon) % 2):
+            raise ConfigError(
+                f"mask: polygon has {len(self.polygon)} numbers; x and y of three corners or more are needed, "
+                "such as polygon=0,0,160,0,80,40"
+            )
+        if not all(map(math.isfinite, self.polygon)):
+            raise ConfigError(f"mask: polygon is {list(self.polygon)}; finite numbers are needed")
+        if self.outside and not self.polygon:
+            raise ConfigError("mask: outside needs a polygon, such as polygon=0,0,160,0,80,40")
+        if not (self.top or self.bottom or self.polygon):
+            raise ConfigError("mask: nothing is masked; give top, bottom or polygon")
+
+    def shape(self, shape: PictureShape) -> PictureShape:
+        """As it is."""
+        if self.top + self.bottom >= shape[0]:
+            raise ConfigError(f"mask: top {self.top} and bottom {self.bottom} leave no row of {shape[0]}")
+        if _masked(self, *shape[:2]).all():
+            raise ConfigError(f"mask: nothing of the picture of {shape[1]}x{shape[0]} pixels is left; mask less of it")
+        return shape
+
+    def __call__(self, pictures: Tensor, draws: Tensor | None) -> Tensor:
+        """`[B, H, W, C]` -> the same shape."""
+        del draws
+        return pictures.masked_fill(_masked(self, *pictures.shape[1:3])[..., None], self.value)
+
+
+@cache
+def _masked(mask: Mask, height: int, width: int) -> Tensor:
+    """Which pixels are set, `[H, W]`."""
+    masked = np.zeros((height, width), np.bool_)
+    if mask.polygon:
+        masked = _inside(mask.polygon, height, width) ^ mask.outside
+    masked[: mask.top] = True
+    masked[height - mask.bottom :] = True
+    return torch.from_numpy(masked)
+
+
+def _inside(polygon: tuple[float, ...], height: int, width: int) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """Pixels whose centre lies within: a ray to the right crosses its sides an odd number of times."""
+    rows, columns = np.arange(height)[:, None] + 0.5, np.arange(width) + 0.5
+    corners = list(zip(polygon[::2], polygon[1::2], strict=True))
+    inside = np.zeros((height, width), np.bool_)
+    for (x0, y0), (x1, y1) in zip(corners, [*corners[1:], corners[0]], strict=True):
+        if y0 != y1:
+            passes = (rows < y0) != (rows < y1)
+            inside ^= passes & (columns < x0 + (x1 - x0) * (rows - y0) / (y1 - y0))
+    return inside
+
+
+def to_bytes(values: Tensor) -> Tensor:
+    """Numbers to uint8, rounded half to even, 0 to 255."""
+    return values.round().clamp(0.0, 255.0).to(torch.uint8)
+
+
+def at_least(transform: str, option: str, value: int, least: int) -> None:
+    """Refuse an option below `least`.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if value < least:
+        raise ConfigError(f"{transform}: {option} is {value}; {least} or more is needed")
+
+
+def _sum_of_shifted(values: Tensor, dim: int, weights: list[float] | tuple[int, ...]) -> Tensor:
+    """Sum of `[B, H, W, C]` moved along rows (1) or columns (2), each by its weight; an odd number, centred."""
+    reach, last = len(weights) // 2, values.shape[dim] - 1
+    first, end = values.narrow(dim, 0, 1), values.narrow(dim, last, 1)
+    # All that lies beyond `dim` is one row of numbers: long runs of memory, whatever C is.
+    padded = torch.cat([*[first] * reach, values, *[end] * reach], dim).flatten(dim)
+    run = values.flatten(dim).shape[dim]
+    stride = run // (last + 1)
+    total = torch.zeros_like(padded.narrow(dim, 0, run))
+    for place, weight in enumerate(weights):
+        if weight:
+            total += padded.narrow(dim, place * stride, run) * weight
+    return total.view(values.shape)
