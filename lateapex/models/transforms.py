@@ -56,7 +56,7 @@ class Transform(Protocol):
 TRANSFORMS: Final[Registry[Callable[..., Transform]]] = Registry(
     "transform",
     {
-        "crop": "lateapex.models.picture_transforms:Crop",
+        "crop": "lateapex.models.region_transforms:Crop",
         "grey": "lateapex.models.picture_transforms:Grey",
         "resize": "lateapex.models.picture_transforms:Resize",
         "normalise": "lateapex.models.picture_transforms:Normalise",
@@ -64,8 +64,8 @@ TRANSFORMS: Final[Registry[Callable[..., Transform]]] = Registry(
         "difference": "lateapex.models.time_transforms:Difference",
         "edges": "lateapex.models.picture_transforms:Edges",
         "blur": "lateapex.models.picture_transforms:Blur",
-        "cutout": "lateapex.models.picture_transforms:Cutout",
-        "mask": "lateapex.models.picture_transforms:Mask",
+        "cutout": "lateapex.models.region_transforms:Cutout",
+        "mask": "lateapex.models.region_transforms:Mask",
     },
 )
 
