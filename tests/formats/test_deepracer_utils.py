@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_records import episode, evaluation, update
+from oracles import oracle
 from small_runs import small_run
 
 from lateapex.formats.metrics import evaluation_entry, write_metrics
@@ -36,18 +34,7 @@ TRAINED = [
 
 @pytest.fixture(scope="module")
 def logs():
-    """deepracer.logs of deepracer-utils; where it is absent its tests skip, in CI they fail."""
-    if importlib.util.find_spec("deepracer") is None:
-        message = (
-            "DEEPRACER-UTILS IS NOT INSTALLED: no run folder is read by it; pip install --no-deps -r tests/oracles.txt"
-        )
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            warnings.warn(message, stacklevel=2)
-        pytest.skip(message)
-    return importlib.import_module("deepracer.logs")
+    return oracle("deepracer.logs", "deepracer-utils", "no run folder is read by it")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,242 @@
+"""PPO against Stable-Baselines3: the same recorded steps and first weights give the same losses and new weights.
+
+The original's settings and its network, which is the one that Stable-Baselines3 calls NatureCNN: network, distribution,
+losses, optimiser and advantages are all theirs. Theirs knows no Huber loss; `test_ppo` works that one by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from made_tasks import continuous_metadata, small_policy, small_task
+from numpy.typing import NDArray
+from oracles import oracle
+
+from lateapex.env.starts import RandomStarts
+from lateapex.models.policy import Policy
+from lateapex.training.collect import Budget, LocalCollector, Rollout
+from lateapex.training.ppo import PPO, PPOConfig
+from lateapex.training.returns import gae
+
+STEPS, CARS, LONGEST = 22, 5, 11
+SIZE = {"height": 40, "width": 52}
+SEED = 11
+WEIGHTS_SEED = (
+    2  # from some weights a neuron at its edge goes one way or the other by rounding, in two runs of ours too
+)
+BATCH = 32  # so that the last, incomplete batch of the 110 samples is dropped
+ORIGINAL: dict[str, Any] = {
+    "learning_rate": 3e-4,
+    "discount": 0.999,
+    "gae_lambda": 0.95,
+    "clip": 0.2,
+    "entropy_weight": 0.01,
+    "value_weight": 1.0,
+    "value_loss": "mean squared error",
+    "max_gradient_norm": None,
+    "batch_size": BATCH,
+}
+KINDS = pytest.mark.parametrize("continuous", [False, True], ids=["discrete", "continuous"])
+
+
+@pytest.fixture(scope="module")
+def theirs() -> Any:
+    return oracle("stable_baselines3", "stable-baselines3", "PPO is not compared with it")
+
+
+def recorded(continuous: bool) -> tuple[Policy, Rollout]:
+    """Steps of our collector on a small track; the policy has learned since, so that some ratios are clipped."""
+    settings = {"metadata": continuous_metadata((-30, 30), (0.5, 2))} if continuous else {}
+    starts = RandomStarts(offset=0.6, heading=1.2)
+    task = small_task("oval", CARS, **SIZE, starts=starts, max_steps=LONGEST, seed=3, **settings)
+    policy = small_policy(task, "shallow", "shallow", seed=WEIGHTS_SEED)
+    rollout = LocalCollector(task).collect(policy, Budget(STEPS))
+    PPO(policy, PPOConfig(**{**ORIGINAL, "epochs": 4, "learning_rate": 1e-3})).update(rollout)
+    return policy, rollout
+
+
+# ---------------------------------------------------------------------- where our rollout, policy and update are known
+
+
+def pictures_of(rollout: Rollout) -> torch.Tensor:
+    """`[T, N, 1, H, W]` uint8"""
+    return rollout.actor_stem
+
+
+def with_pictures(rollout: Rollout, pictures: torch.Tensor) -> Rollout:
+    return rollout._replace(actor_stem=pictures, critic_stem=pictures)
+
+
+def watch_pictures(policy: Policy, seen: list[torch.Tensor]) -> None:
+    """Add to `seen` the pictures of each minibatch that the actor gets."""
+    policy.actor.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+
+
+OUR_NAMES = {
+    "pi_features_extractor.cnn.": "actor.network.convolutions.",
+    "pi_features_extractor.linear.0.": "actor.network.dense.",
+    "vf_features_extractor.cnn.": "critic.network.convolutions.",
+    "vf_features_extractor.linear.0.": "critic.network.dense.",
+    "action_net.": "actor.head.linear.",
+    "value_net.": "critic.head.",
+    "log_std": "actor.head.log_std",
+}
+
+
+def our_weights(policy: Policy) -> dict[str, torch.Tensor]:
+    """Copies of all weights, by the names of Stable-Baselines3."""
+    named = {}
+    for name, value in policy.state_dict().items():
+        their, our = next(pair for pair in OUR_NAMES.items() if name.startswith(pair[1]))
+        named[name.replace(our, their)] = value.detach().clone()
+    return named
+
+
+# -------------------------------------------------------------------------------------------------- the same for theirs
+
+
+def their_ppo(theirs: Any, policy: Policy, rollout: Rollout, epochs: int) -> Any:
+    """Stable-Baselines3's PPO with our weights, for spaces instead of an environment."""
+    algorithm = theirs.PPO(
+        "CnnPolicy",
+        None,
+        learning_rate=ORIGINAL["learning_rate"],
+        n_steps=STEPS,
+        batch_size=BATCH,
+        n_epochs=epochs,
+        gamma=ORIGINAL["discount"],
+        gae_lambda=ORIGINAL["gae_lambda"],
+        clip_range=ORIGINAL["clip"],
+        normalize_advantage=False,
+        ent_coef=ORIGINAL["entropy_weight"],
+        vf_coef=ORIGINAL["value_weight"],
+        max_grad_norm=float("inf"),
+        policy_kwargs={"share_features_extractor": False, "net_arch": [], "ortho_init": False},
+        device="cpu",
+        _init_setup_model=False,
+    )
+    algorithm.observation_space = gym.spaces.Box(0, 255, pictures_of(rollout).shape[2:], np.uint8)
+    algorithm.action_space = gym.spaces.Discrete(policy.shape.actions)
+    if policy.shape.continuous:
+        algorithm.action_space = gym.spaces.Box(-1.0, 1.0, (policy.shape.actions,), np.float32)
+    algorithm.n_envs = CARS
+    algorithm._setup_model()
+    algorithm.set_logger(theirs.common.logger.Logger(None, []))
+    missing, unknown = algorithm.policy.load_state_dict(our_weights(policy), strict=False)
+    # Their two names of one module.
+    assert {name.partition(".")[0] for name in missing} == {"features_extractor"}
+    assert unknown == []
+    return algorithm
+
+
+def fill(buffer: Any, rollout: Rollout) -> None:
+    """Give their buffer our steps, as their own collector would, and have it compute advantages and returns.
+
+    They add what the state after a cut-off episode is worth to its last reward.
+    """
+    ended = rollout.terminated | rollout.truncated
+    rewards = rollout.rewards + np.float32(buffer.gamma) * rollout.next_values * rollout.truncated
+    begins = np.concatenate([np.ones((1, CARS), bool), ended[:-1]])
+    for t in range(STEPS):
+        buffer.add(
+            pictures_of(rollout)[t].numpy(),
+            rollout.actions[t].numpy(),
+            rewards[t],
+            begins[t],
+            torch.from_numpy(rollout.values[t]),
+            rollout.log_probs[t],
+        )
+    buffer.compute_returns_and_advantage(torch.from_numpy(rollout.next_values[-1]), ended[-1])
+
+
+def replay(buffer: Any, batches: list[NDArray[np.int64]]) -> None:
+    """Have their buffer hand out these minibatches of `[T, N]` samples, epoch by epoch, instead of random ones."""
+    for name in ("observations", "actions", "values", "log_probs", "advantages", "returns"):
+        values = getattr(buffer, name)
+        setattr(buffer, name, values.reshape(STEPS * CARS, *(values.shape[2:] or (1,))))
+    remaining = list(batches)
+    per_epoch = STEPS * CARS // BATCH
+    buffer.get = lambda size: [buffer._get_samples(remaining.pop(0)) for _ in range(per_epoch)]
+
+
+def our_batches(policy: Policy, rollout: Rollout, config: PPOConfig) -> list[NDArray[np.int64]]:
+    """Which samples each gradient step of our update uses: those of pictures that bear the number of their sample."""
+    numbers = torch.arange(STEPS * CARS, dtype=torch.uint8).reshape(STEPS, CARS, 1, 1, 1)
+    other = Policy("shallow", "shallow", policy.shape)
+    seen: list[torch.Tensor] = []
+    watch_pictures(other, seen)
+    marked = with_pictures(rollout, numbers.expand_as(pictures_of(rollout)).contiguous())
+    PPO(other, config, seed=SEED).update(marked)
+    return [pictures[:, 0, 0, 0].numpy().astype(np.int64) for pictures in seen]
+
+
+# ------------------------------------------------------------------------------------------------------------ the tests
+
+
+@KINDS
+def test_the_recorded_steps_hold_every_kind_of_end(continuous: bool) -> None:
+    _, rollout = recorded(continuous)
+    ended = rollout.terminated | rollout.truncated
+    assert rollout.terminated.any()
+    assert rollout.truncated.any()
+    assert not ended[-1].all()
+    assert len(rollout.rewards[rollout.rewards != 0]) > STEPS
+
+
+@KINDS
+@pytest.mark.parametrize(("discount", "lam"), [(0.999, 0.95), (0.9, 0.5), (1.0, 1.0)])
+def test_advantages_are_those_of_stable_baselines3(theirs: Any, continuous: bool, discount: float, lam: float) -> None:
+    policy, rollout = recorded(continuous)
+    buffer = their_ppo(theirs, policy, rollout, 1).rollout_buffer
+    buffer.gamma, buffer.gae_lambda = discount, lam
+    fill(buffer, rollout)
+    ours = gae(
+        rollout.rewards,
+        rollout.values,
+        rollout.next_values,
+        rollout.terminated,
+        rollout.truncated,
+        discount=discount,
+        lam=lam,
+    )
+    np.testing.assert_allclose(ours, buffer.advantages, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ours + rollout.values, buffer.returns, rtol=0, atol=1e-5)
+
+
+@KINDS
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_losses_and_new_weights_are_those_of_stable_baselines3(theirs: Any, continuous: bool, epochs: int) -> None:
+    policy, rollout = recorded(continuous)
+    config = PPOConfig(**ORIGINAL, epochs=epochs)
+    batches = our_batches(policy, rollout, config)
+    assert [len(batch) for batch in batches] == [BATCH] * (epochs * (STEPS * CARS // BATCH))
+
+    other = their_ppo(theirs, policy, rollout, epochs)
+    buffer = other.rollout_buffer
+    fill(buffer, rollout)
+    buffer.advantages = (buffer.advantages - buffer.advantages.mean()) / (buffer.advantages.std() + 1e-8)
+    replay(buffer, batches)
+    before = our_weights(policy)
+    other.train()
+    measures = PPO(policy, config, seed=SEED).update(rollout)
+
+    told = other.logger.name_to_value
+    expected = {
+        "policy_loss": told["train/policy_gradient_loss"],
+        "value_loss": told["train/value_loss"],
+        "entropy": -told["train/entropy_loss"],
+        "clip_share": told["train/clip_fraction"],
+        "explained_variance": told["train/explained_variance"],
+    }
+    if epochs == 1:  # theirs tells of the last epoch alone
+        expected["kl"] = told["train/approx_kl"]
+    assert {name: measures[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-5)
+    assert measures["clip_share"] > 0
+    after = other.policy.state_dict()
+    for name, value in our_weights(policy).items():
+        torch.testing.assert_close(value, after[name], rtol=0, atol=1e-5, msg=name)
+        assert float((value - before[name]).abs().max()) > 1e-4, name
