@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lateapex"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-ALL_SOURCE = sorted(path for folder in ("lateapex", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
+ALL_SOURCE = sorted(
+    path for folder in ("lateapex", "tests", "benchmarks", "examples") for path in (ROOT / folder).rglob("*.py")
+)
 
 LONGEST_FILE, LONGEST_FUNCTION, MOST_NAMES = 500, 60, 20
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b")
