@@ -100,7 +100,7 @@ def test_only_a_cut_off_episode_is_paid_for_what_its_last_state_is_worth(example
     for t in range(STEPS):
         for car in range(CARS):
             expected = 0.0
-            if ends[t][car].get("TimeLimit.truncated"):
+            if ends[t][car].get("episode_status") == "in_progress":
                 last = model.policy.obs_to_tensor(ends[t][car]["terminal_observation"])[0]
                 with torch.no_grad():
                     expected = model.gamma * float(model.policy.predict_values(last)[0])
