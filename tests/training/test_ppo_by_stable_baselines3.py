@@ -12,11 +12,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from made_tasks import continuous_metadata, small_policy, small_task
+from made_tasks import continuous_metadata, small_task
 from numpy.typing import NDArray
 from oracles import oracle
 
 from lateapex.env.starts import RandomStarts
+from lateapex.models.blueprint import Blueprint
 from lateapex.models.policy import Policy
 from lateapex.training.collect import Budget, LocalCollector, Rollout
 from lateapex.training.ppo import PPO, PPOConfig
@@ -53,7 +54,7 @@ def recorded(continuous: bool) -> tuple[Policy, Rollout]:
     settings = {"metadata": continuous_metadata((-30, 30), (0.5, 2))} if continuous else {}
     starts = RandomStarts(offset=0.6, heading=1.2)
     task = small_task("oval", CARS, **SIZE, starts=starts, max_steps=LONGEST, seed=3, **settings)
-    policy = small_policy(task, "shallow", "shallow", seed=WEIGHTS_SEED)
+    policy = Policy(policy_plan(continuous, len(task.actions)), WEIGHTS_SEED)
     rollout = LocalCollector(task).collect(policy, Budget(STEPS))
     PPO(policy, PPOConfig(**{**ORIGINAL, "epochs": 4, "learning_rate": 1e-3})).update(rollout)
     return policy, rollout
@@ -62,38 +63,55 @@ def recorded(continuous: bool) -> tuple[Policy, Rollout]:
 # ---------------------------------------------------------------------- where our rollout, policy and update are known
 
 
-def pictures_of(rollout: Rollout) -> torch.Tensor:
-    """`[T, N, 1, H, W]` uint8"""
-    return rollout.actor_stem
-
-
-def with_pictures(rollout: Rollout, pictures: torch.Tensor) -> Rollout:
-    return rollout._replace(actor_stem=pictures, critic_stem=pictures)
-
-
-def watch_pictures(policy: Policy, seen: list[torch.Tensor]) -> None:
-    """Add to `seen` the pictures of each minibatch that the actor gets."""
-    policy.actor.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-
-
+CAMERA = "FRONT_FACING_CAMERA"
 OUR_NAMES = {
-    "pi_features_extractor.cnn.": "actor.network.convolutions.",
-    "pi_features_extractor.linear.0.": "actor.network.dense.",
-    "vf_features_extractor.cnn.": "critic.network.convolutions.",
-    "vf_features_extractor.linear.0.": "critic.network.dense.",
+    "pi_features_extractor.cnn.": f"actor.network.embedders.{CAMERA}.convolutions.",
+    "pi_features_extractor.linear.0.": "actor.network.dense.0.",
+    "vf_features_extractor.cnn.": f"critic.network.embedders.{CAMERA}.convolutions.",
+    "vf_features_extractor.linear.0.": "critic.network.dense.0.",
     "action_net.": "actor.head.linear.",
     "value_net.": "critic.head.",
     "log_std": "actor.head.log_std",
 }
 
 
+def policy_plan(continuous: bool, actions: int) -> Blueprint:
+    """The original's network for the actor and for the critic."""
+    return Blueprint(
+        sensors={CAMERA: (SIZE["height"], SIZE["width"], 1)},
+        actions=actions,
+        head="gaussian" if continuous else "categorical",
+        network="shallow",
+        critic="shallow",
+    )
+
+
+def pictures_of(rollout: Rollout) -> torch.Tensor:
+    """`[T, N, 1, H, W]` uint8"""
+    return rollout.actor_stem[CAMERA]
+
+
+def with_pictures(rollout: Rollout, pictures: torch.Tensor) -> Rollout:
+    return rollout._replace(actor_stem={CAMERA: pictures}, critic_stem={CAMERA: pictures})
+
+
+def watch_pictures(policy: Policy, seen: list[torch.Tensor]) -> None:
+    """Add to `seen` the pictures of each minibatch that the actor gets."""
+    policy.actor.register_forward_pre_hook(lambda _, given: seen.append(given[0][CAMERA]))
+
+
 def our_weights(policy: Policy) -> dict[str, torch.Tensor]:
-    """Copies of all weights, by the names of Stable-Baselines3."""
+    """Copies of all weights, by the names and in the order of Stable-Baselines3."""
     named = {}
     for name, value in policy.state_dict().items():
         their, our = next(pair for pair in OUR_NAMES.items() if name.startswith(pair[1]))
-        named[name.replace(our, their)] = value.detach().clone()
-    return named
+        named[name.replace(our, their)] = _channel_by_channel(value) if name.endswith("dense.0.weight") else value
+    return {name: value.detach().clone() for name, value in named.items()}
+
+
+def _channel_by_channel(weight: torch.Tensor) -> torch.Tensor:
+    """Ours flattens its last maps place by place, as the original does; theirs one channel after the other."""
+    return weight.unflatten(1, (-1, 64)).transpose(1, 2).flatten(1)
 
 
 # -------------------------------------------------------------------------------------------------- the same for theirs
@@ -120,9 +138,9 @@ def their_ppo(theirs: Any, policy: Policy, rollout: Rollout, epochs: int) -> Any
         _init_setup_model=False,
     )
     algorithm.observation_space = gym.spaces.Box(0, 255, pictures_of(rollout).shape[2:], np.uint8)
-    algorithm.action_space = gym.spaces.Discrete(policy.shape.actions)
-    if policy.shape.continuous:
-        algorithm.action_space = gym.spaces.Box(-1.0, 1.0, (policy.shape.actions,), np.float32)
+    algorithm.action_space = gym.spaces.Discrete(policy.blueprint.actions)
+    if policy.blueprint.continuous:
+        algorithm.action_space = gym.spaces.Box(-1.0, 1.0, (policy.blueprint.actions,), np.float32)
     algorithm.n_envs = CARS
     algorithm._setup_model()
     algorithm.set_logger(theirs.common.logger.Logger(None, []))
@@ -166,7 +184,7 @@ def replay(buffer: Any, batches: list[NDArray[np.int64]]) -> None:
 def our_batches(policy: Policy, rollout: Rollout, config: PPOConfig) -> list[NDArray[np.int64]]:
     """Which samples each gradient step of our update uses: those of pictures that bear the number of their sample."""
     numbers = torch.arange(STEPS * CARS, dtype=torch.uint8).reshape(STEPS, CARS, 1, 1, 1)
-    other = Policy("shallow", "shallow", policy.shape)
+    other = Policy(policy.blueprint)
     seen: list[torch.Tensor] = []
     watch_pictures(other, seen)
     marked = with_pictures(rollout, numbers.expand_as(pictures_of(rollout)).contiguous())
