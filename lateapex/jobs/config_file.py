@@ -16,6 +16,7 @@ from lateapex.models.user_code import is_reference
 from lateapex.storage import DiskStorage, Storage
 from lateapex.training.checkpoint import CODE
 from lateapex.world.track_list import labels, names_file, split_tracks
+from lateapex.world.vehicles import is_vehicle_path
 
 _PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
 _IN_FOLDER: Final = (SETTINGS, "train.toml")
@@ -98,8 +99,8 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for key in _PATHS:
         if isinstance(path := moved.get(key), str):
             moved[key] = str(folder / path)
-    if isinstance(vehicle := moved.get("vehicle"), str) and vehicle.lower().endswith(".toml"):
-        moved["vehicle"] = str(folder / vehicle)
+    if isinstance(vehicle := moved.get("vehicle"), str) and is_vehicle_path(vehicle):
+        moved["vehicle"] = _unless_home(vehicle, folder)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)
     moved |= _references(values, lambda reference: str(folder / reference))
@@ -112,7 +113,11 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _track_beside(item: str, folder: Path) -> str:
-    return str(folder / item) if names_file(item) and not item.startswith("~") else item
+    return _unless_home(item, folder) if names_file(item) else item
+
+
+def _unless_home(path: str, folder: Path) -> str:
+    return path if path.startswith("~") else str(folder / path)
 
 
 def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:

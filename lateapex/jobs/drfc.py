@@ -1,12 +1,14 @@
 """Settings of a training run from a racer's folder of deepracer-for-cloud.
 
 The folder holds reward_function.py, model_metadata.json and hyperparameters.json, by themselves or in custom_files/,
-and run.env beside them. A race that cannot be trained is refused; a setting that merely has no counterpart is named.
+and run.env beside them; with DR_TRAIN_MULTI_CONFIG worker-2.env, worker-3.env ... say what further workers drive. A
+race that cannot be trained is refused; a setting that merely has no counterpart is named.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -24,14 +26,19 @@ _FILES: Final = {
 _RACE: Final = "TIME_TRIAL"
 _RACES: Final = ("TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "HEAD_TO_HEAD_RACING", "F1")
 _MEANT: Final[Mapping[str, tuple[str, str]]] = {
-    "DR_TRAIN_CHANGE_START_POSITION": ("True", "episodes start all round the track"),
-    "DR_TRAIN_START_POSITION_OFFSET": ("0.0", "starts are spread by the seed"),
-    "DR_TRAIN_MULTI_CONFIG": ("False", "worker-N.env is not read; all cars drive on the track of run.env"),
     "DR_TRAIN_BEST_MODEL_METRIC": ("progress", "progress picks the best model"),
     "DR_ENABLE_DOMAIN_RANDOMIZATION": ("False", "colours and light do not change"),
     "DR_LOCAL_S3_PRETRAINED": ("False", "weights of the original cannot be taken; training starts from nothing"),
 }
 """Settings with one value that this version trains with, and what it does for any other."""
+_CHANGE: Final = "DR_TRAIN_CHANGE_START_POSITION"
+_ADVANCE: Final = "DR_TRAIN_ROUND_ROBIN_ADVANCE_DIST"
+_OFFSET: Final = "DR_TRAIN_START_POSITION_OFFSET"
+_ALTERNATE: Final = "DR_TRAIN_ALTERNATE_DRIVING_DIRECTION"
+_STARTS: Final[Mapping[str, str]] = {_CHANGE: "True", _ADVANCE: "0.05", _OFFSET: "0.0", _ALTERNATE: "False"}
+"""Where episodes start and which way they go, as the template of run.env has it."""
+_MULTI: Final = "DR_TRAIN_MULTI_CONFIG"
+_WORKERS: Final = "DR_WORKERS"
 
 
 class DrfcFolder(NamedTuple):
@@ -40,15 +47,24 @@ class DrfcFolder(NamedTuple):
     values: dict[str, Any]
     """Nested settings by the names of TrainConfig; only what the folder gives."""
     notes: list[str]
-    """Settings of run.env that do not hold here, one line each."""
+    """Settings of run.env and worker-N.env that do not hold here, one line each."""
+
+
+class _Worker(NamedTuple):
+    """What one worker is started with."""
+
+    source: str
+    """Path of its file, for messages."""
+    settings: dict[str, str]
 
 
 def read_drfc(folder: str) -> DrfcFolder:
     """Read a folder.
 
     Raises:
-        ConfigError: there is no such folder, none of the files is in it, or its race cannot be trained.
-        FormatError: run.env or system.env is damaged.
+        ConfigError: there is no such folder, none of the files is in it, its race cannot be trained, or a number is
+            none.
+        FormatError: run.env, system.env or worker-N.env is damaged.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -58,23 +74,67 @@ def read_drfc(folder: str) -> DrfcFolder:
     if not values and not settings:
         names = ", ".join(name for _, name in _FILES.values())
         raise ConfigError(f"{folder} holds none of {names}, run.env; lateapex init {folder} writes files to start from")
-    _check_race(settings, folder)
-    if world := settings.get("DR_WORLD_NAME", "").removesuffix(".npy"):
-        values["track"] = world + REVERSED if is_true(settings.get("DR_TRAIN_REVERSE_DIRECTION", "")) else world
+    first = _Worker(f"{folder}/run.env", settings)
+    others, missing = _other_workers(root, first)
+    for worker in (first, *others):
+        _check_race(worker)
+    if tracks := list(dict.fromkeys(track for worker in (first, *others) if (track := _track(worker)))):
+        values["track"] = ",".join(tracks)
     if trials := settings.get("DR_TRAIN_MIN_EVAL_TRIALS"):
-        values["trainer"] = {"evaluation_trials": _whole("DR_TRAIN_MIN_EVAL_TRIALS", trials, folder)}
-    if is_true(settings.get("DR_TRAIN_ALTERNATE_DRIVING_DIRECTION", "")):
-        values["starts"] = {"alternate_direction": True}
-    return DrfcFolder(values, list(_notes(settings)))
+        values["trainer"] = {"evaluation_trials": _whole("DR_TRAIN_MIN_EVAL_TRIALS", trials, first.source)}
+    if starts := _starts(first):
+        values["starts"] = starts
+    return DrfcFolder(values, [*_notes(settings), *missing, *_worker_notes(first, others)])
 
 
 def _environment(root: Path) -> dict[str, str]:
     values: dict[str, str] = {}
     for name in _ENVIRONMENT:
         if (root / name).is_file():
-            text = _text(root / name)
-            values |= read_env(text, str(root / name)).values(values)
+            values |= _settings(root / name, values)
     return values
+
+
+def _settings(path: Path, before: Mapping[str, str]) -> dict[str, str]:
+    return read_env(_text(path), str(path)).values(before)
+
+
+def _other_workers(root: Path, first: _Worker) -> tuple[list[_Worker], list[str]]:
+    """The workers beyond the first, as many as there are files in a row; and what is amiss with the files.
+
+    As in the original a worker keeps what its own file leaves out from the worker before it.
+    """
+    if not is_true(first.settings.get(_MULTI, "")):
+        return [], []
+    asked = first.settings.get(_WORKERS)
+    last = None if asked is None else _whole(_WORKERS, asked, first.source)
+    workers, number = [first], 2
+    while (path := root / f"worker-{number}.env").is_file() and (last is None or number <= last):
+        before = workers[-1].settings
+        workers.append(_Worker(str(path), before | _settings(path, before)))
+        number += 1
+    if path.is_file():
+        return workers[1:], [f"{path.name} is not read: {_WORKERS}={asked}"]
+    if number <= (last or 2):
+        return workers[1:], [f"{_MULTI}=True, but there is no {path.name}; the cars drive what the files before it say"]
+    return workers[1:], []
+
+
+def _track(worker: _Worker) -> str:
+    world = worker.settings.get("DR_WORLD_NAME", "").removesuffix(".npy")
+    backwards = world and is_true(worker.settings.get("DR_TRAIN_REVERSE_DIRECTION", ""))
+    return world + REVERSED if backwards else world
+
+
+def _starts(worker: _Worker) -> dict[str, Any]:
+    """Where episodes start, if the racer asks for other places than the template, whose are all round the lap."""
+    settings = {key: worker.settings.get(key, usual) for key, usual in _STARTS.items()}
+    starts: dict[str, Any] = {"alternate_direction": True} if is_true(settings[_ALTERNATE]) else {}
+    if any(_plain(settings[key]) != _plain(_STARTS[key]) for key in (_CHANGE, _ADVANCE, _OFFSET)):
+        advance = _share(_ADVANCE, settings[_ADVANCE], worker.source) if is_true(settings[_CHANGE]) else 0.0
+        first = _share(_OFFSET, settings[_OFFSET], worker.source)
+        starts |= {"scheme": "round_robin", "first": first, "advance": advance}
+    return starts
 
 
 def _text(path: Path) -> str:
@@ -87,17 +147,18 @@ def _text(path: Path) -> str:
 def _files(root: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Name of the setting and path of each file: as run.env calls it, in the folder or in custom_files/."""
     for setting, (key, usual) in _FILES.items():
-        name = Path(settings.get(key, "")).name or usual
-        places = (root / "custom_files" / name, root / name, root / "custom_files" / usual, root / usual)
+        given = settings.get(key, "")
+        name = Path(given).name or usual
+        places = (root / given, root / "custom_files" / name, root / name, root / "custom_files" / usual, root / usual)
         if (path := next((path for path in places if path.is_file()), None)) is not None:
             yield setting, str(path)
 
 
-def _check_race(settings: Mapping[str, str], folder: str) -> None:
-    race = settings.get("DR_RACE_TYPE", _RACE)
+def _check_race(worker: _Worker) -> None:
+    race = worker.settings.get("DR_RACE_TYPE", _RACE)
     if race == _RACE:
         return
-    place = f"{folder}/run.env: DR_RACE_TYPE is {race!r}"
+    place = f"{worker.source}: DR_RACE_TYPE is {race!r}"
     if race in _RACES:
         raise ConfigError(f"{place}; this version trains {_RACE} alone: write DR_RACE_TYPE={_RACE}")
     raise ConfigError(f"{place}; expected {', '.join(_RACES)}, of which this version trains {_RACE}")
@@ -110,6 +171,18 @@ def _notes(settings: Mapping[str, str]) -> Iterator[str]:
             yield f"{key}={value} does not hold here: {instead}"
 
 
+def _worker_notes(first: _Worker, others: Iterable[_Worker]) -> Iterator[str]:
+    """Where a worker differs from the first in what holds for all cars."""
+    told = set(_notes(first.settings))
+    for worker in others:
+        name = Path(worker.source).name
+        yield from (f"{name}: {note}" for note in _notes(worker.settings) if note not in told)
+        for key, usual in _STARTS.items():
+            value = worker.settings.get(key, usual)
+            if _plain(value) != _plain(first.settings.get(key, usual)):
+                yield f"{name}: {key}={value} does not hold here: all cars start as run.env says"
+
+
 def _plain(value: str) -> str:
     """A value such that two that mean the same are equal."""
     try:
@@ -118,7 +191,18 @@ def _plain(value: str) -> str:
         return value.strip().lower()
 
 
-def _whole(key: str, text: str, folder: str) -> int:
+def _whole(key: str, text: str, source: str) -> int:
     if not (text.isdecimal() and text.isascii()):
-        raise ConfigError(f"{folder}/run.env: {key} is {text!r}; expected a whole number")
+        raise ConfigError(f"{source}: {key} is {text!r}; expected a whole number")
     return int(text)
+
+
+def _share(key: str, text: str, source: str) -> float:
+    """A share of the lap; whole laps do not count, as in the original."""
+    try:
+        share = float(text) % 1.0
+    except ValueError:
+        share = math.nan
+    if not math.isfinite(share):
+        raise ConfigError(f"{source}: {key} is {text!r}; expected a share of the lap, such as 0.05")
+    return 0.0 if share == 1.0 else share  # of a negative one that is next to nothing

@@ -43,7 +43,7 @@ def load_vehicle(name_or_path: str | Path) -> Vehicle:
         ConfigError: no such name or file; the file holds no vehicle.
     """
     text = str(name_or_path)
-    if isinstance(name_or_path, Path) or "/" in text or text.startswith("~") or text.endswith(".toml"):
+    if isinstance(name_or_path, Path) or is_vehicle_path(text):
         return _load_file(Path(name_or_path))
     names = vehicle_names()
     if text not in names:
@@ -51,6 +51,11 @@ def load_vehicle(name_or_path: str | Path) -> Vehicle:
         raise ConfigError(f"no vehicle is called {text!r}{guess}, or give the path of a file such as my_car.toml")
     file = resources.files("lateapex") / "data" / "vehicles" / f"{text}.toml"
     return read_vehicle(file.read_text(encoding="utf-8"), file.name, name=text)
+
+
+def is_vehicle_path(text: str) -> bool:
+    """Whether a text is the path of a vehicle's file, not the name of a preset."""
+    return "/" in text or text.startswith("~") or text.endswith(".toml")
 
 
 def vehicle_of_version(version: str) -> str:

@@ -42,14 +42,88 @@ def test_the_template_of_drfc_gives_a_config_that_can_be_trained(folder, shared_
     assert (config.track, config.trainer.evaluation_trials) == ("reinvent_base", 5)
 
 
-@pytest.mark.parametrize("name", ["on_the_spot_multitrack_run.env", "on_the_spot_sac_run.env"])
-def test_real_folders_of_racers_are_read_and_what_does_not_hold_is_named(folder, shared_data, name):
-    shutil.copy(shared_data / "params_yaml" / name, folder / "run.env")
-    shutil.copy(shared_data / "params_yaml" / name.replace("run", "system"), folder / "system.env")
+REAL = "on_the_spot_multitrack_"
+
+
+def test_a_real_folder_of_several_workers_is_trained_on_the_tracks_of_all(folder, shared_data):
+    for name in ("run.env", "system.env", "worker-2.env"):
+        shutil.copy(shared_data / "params_yaml" / f"{REAL}{name}", folder / name)
     found = read_drfc(str(folder))
-    assert found.values["track"]
-    told = "DR_TRAIN_MULTI_CONFIG=True does not hold here: worker-N.env is not read"
-    assert any(note.startswith(told) for note in found.notes) == ("multitrack" in name)
+    assert found.values["track"] == "reInvent2019_track,reinvent_base"
+    assert found.notes == []
+
+
+def test_a_real_folder_whose_second_worker_has_no_file_says_so(folder, shared_data):
+    for name in ("run.env", "system.env"):
+        shutil.copy(shared_data / "params_yaml" / f"{REAL}{name}", folder / name)
+    found = read_drfc(str(folder))
+    assert found.values["track"] == "reInvent2019_track"
+    assert found.notes == [
+        "DR_TRAIN_MULTI_CONFIG=True, but there is no worker-2.env; the cars drive what the files before it say"
+    ]
+
+
+def test_a_real_folder_of_one_worker_is_read(folder, shared_data):
+    for name in ("run.env", "system.env"):
+        shutil.copy(shared_data / f"params_yaml/on_the_spot_sac_{name}", folder / name)
+    assert (read_drfc(str(folder)).values["track"], read_drfc(str(folder)).notes) == ("reInvent2019_track", [])
+
+
+def test_the_template_of_a_worker_is_a_track_that_may_be_driven_the_other_way(folder, shared_data):
+    text = (shared_data / "params_yaml/drfc_template-worker.env").read_text()
+    (folder / "worker-2.env").write_text(f"{text}\nDR_TRAIN_REVERSE_DIRECTION=True\n")
+    (folder / "worker-3.env").write_text("DR_WORLD_NAME=oval\n")  # the direction stays, as it does in the original
+    found = read_drfc(with_env(folder, "DR_WORLD_NAME=kidney", "DR_TRAIN_MULTI_CONFIG=True"))
+    assert found.values["track"] == "kidney,reInvent2019_track@reversed,oval@reversed"
+
+
+def test_workers_are_read_only_if_asked_for_and_no_more_than_there_are(folder):
+    for number in (2, 3):
+        (folder / f"worker-{number}.env").write_text(f"DR_WORLD_NAME=track{number}\n")
+    several = ("DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True")
+    assert read_drfc(with_env(folder, "DR_WORLD_NAME=oval")).values["track"] == "oval"
+    found = read_drfc(with_env(folder, *several, "DR_WORKERS=2"))
+    assert (found.values["track"], found.notes) == ("oval,track2", ["worker-3.env is not read: DR_WORKERS=2"])
+    assert read_drfc(with_env(folder, *several)).values["track"] == "oval,track2,track3"
+
+
+def test_two_workers_on_one_track_are_one_track(folder):
+    (folder / "worker-2.env").write_text("DR_CAR_COLOR=Blue\n")
+    found = read_drfc(with_env(folder, "DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True"))
+    assert (found.values["track"], found.notes) == ("oval", [])
+
+
+def test_a_worker_that_cannot_be_trained_is_refused_by_its_own_file(folder):
+    (folder / "worker-2.env").write_text("DR_RACE_TYPE=HEAD_TO_BOT\n")
+    with pytest.raises(ConfigError, match=r"worker-2\.env: DR_RACE_TYPE is 'HEAD_TO_BOT'; this version trains"):
+        read_drfc(with_env(folder, "DR_TRAIN_MULTI_CONFIG=True"))
+
+
+def test_a_worker_with_settings_of_its_own_is_named(folder):
+    own = ("DR_TRAIN_ROUND_ROBIN_ADVANCE_DIST=0.2", "DR_ENABLE_DOMAIN_RANDOMIZATION=True")
+    (folder / "worker-2.env").write_text("\n".join(("DR_WORLD_NAME=kidney", *own)))
+    notes = read_drfc(with_env(folder, "DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True")).notes
+    told = "DR_TRAIN_ROUND_ROBIN_ADVANCE_DIST=0.2 does not hold here: all cars start as run.env says"
+    colours = f"{own[1]} does not hold here: colours and light do not change"
+    assert notes == [f"worker-2.env: {colours}", f"worker-2.env: {told}"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "starts"),
+    [
+        (["DR_TRAIN_ROUND_ROBIN_ADVANCE_DIST=0.1"], ("round_robin", 0.0, 0.1)),
+        (["DR_TRAIN_CHANGE_START_POSITION=False"], ("round_robin", 0.0, 0.0)),
+        (["DR_TRAIN_CHANGE_START_POSITION=False", "DR_TRAIN_START_POSITION_OFFSET=0.5"], ("round_robin", 0.5, 0.0)),
+        (["DR_TRAIN_START_POSITION_OFFSET=-0.25"], ("round_robin", 0.75, 0.05)),
+        (["DR_TRAIN_START_POSITION_OFFSET=-1e-30"], ("round_robin", 0.0, 0.05)),
+        (["DR_TRAIN_CHANGE_START_POSITION=true", "DR_TRAIN_START_POSITION_OFFSET=0"], ("random", 0.0, 0.05)),
+    ],
+)
+def test_starts_are_the_racers_where_they_are_not_those_of_the_template(folder, lines, starts):
+    found = read_drfc(with_env(folder, *lines))
+    config = train_config(found.values).starts
+    assert (config.scheme, config.first, config.advance) == starts
+    assert found.notes == []
 
 
 def test_files_in_custom_files_and_under_other_names_are_found(folder):
@@ -60,6 +134,14 @@ def test_files_in_custom_files_and_under_other_names_are_found(folder):
     assert values["reward"] == f"{folder}/custom_files/reward_function.py"
     assert values["model_metadata"] == f"{folder}/custom_files/mine.json"
     assert values["hyperparameters"] == f"{folder}/hyperparameters.json"
+
+
+def test_files_are_found_where_run_env_says(folder):
+    deep = folder / "custom_files" / "oval" / "first"
+    deep.mkdir(parents=True)
+    (folder / "reward_function.py").rename(deep / "reward_function.py")
+    lines = ("DR_WORLD_NAME=oval", "DR_LOCAL_S3_REWARD_KEY=custom_files/$DR_WORLD_NAME/first/reward_function.py")
+    assert read_drfc(with_env(folder, *lines)).values["reward"] == f"{deep}/reward_function.py"
 
 
 def test_a_folder_without_run_env_gives_its_files_and_no_track(folder):
@@ -94,8 +176,7 @@ def test_a_race_that_nobody_knows_is_refused_with_those_that_are(folder):
 @pytest.mark.parametrize(
     ("line", "noted"),
     [
-        ("DR_TRAIN_START_POSITION_OFFSET=0", False),
-        ("DR_TRAIN_START_POSITION_OFFSET=0.5", True),
+        ("DR_TRAIN_START_POSITION_OFFSET=0.5", False),
         ("DR_ENABLE_DOMAIN_RANDOMIZATION=true", True),
         ("DR_LOCAL_S3_PRETRAINED=FALSE", False),
         ("DR_LOCAL_S3_PRETRAINED=True", True),
@@ -118,6 +199,9 @@ def test_no_folder_an_empty_one_and_damaged_files_are_one_line(folder, tmp_path)
         read_drfc(with_env(folder, "what"))
     with pytest.raises(ConfigError, match="DR_TRAIN_MIN_EVAL_TRIALS is 'five'; expected a whole number"):
         read_drfc(with_env(folder, "DR_TRAIN_MIN_EVAL_TRIALS=five"))
+    for word in ("far", "inf", "nan"):
+        with pytest.raises(ConfigError, match=rf"run\.env: DR_TRAIN_START_POSITION_OFFSET is '{word}'; expected a"):
+            read_drfc(with_env(folder, f"DR_TRAIN_START_POSITION_OFFSET={word}"))
     (folder / "run.env").write_bytes(b"\xff")
     with pytest.raises(ConfigError, match="cannot read"):
         read_drfc(str(folder))
@@ -126,13 +210,17 @@ def test_no_folder_an_empty_one_and_damaged_files_are_one_line(folder, tmp_path)
 def test_a_folder_is_trained_from_as_it_is_and_flags_win(folder, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (folder / "train.toml").unlink()
-    place = with_env(folder, "DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True", "DR_TRAIN_MIN_EVAL_TRIALS=2")
+    (folder / "worker-2.env").write_text("DR_WORLD_NAME=kidney\nDR_TRAIN_REVERSE_DIRECTION=True\n")
+    lines = ("DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True", "DR_WORKERS=3", "DR_TRAIN_MIN_EVAL_TRIALS=2")
+    place = with_env(folder, *lines, "DR_TRAIN_CHANGE_START_POSITION=False")
     words = ("--config", place, "--seed", 3, "--network", "lean", "--steps", 64, "--cars", 2, "--out", "run")
     said = command(capsys, "train", *words)
     assert said.code == 0
-    assert "note: DR_TRAIN_MULTI_CONFIG=True does not hold here: worker-N.env is not read" in said.out
+    assert "note: DR_TRAIN_MULTI_CONFIG=True, but there is no worker-3.env" in said.out
     settings = read_toml(Path("run/run.toml").read_text(), "run.toml")
-    assert (settings["track"], settings["seed"], settings["trainer"]["evaluation_trials"]) == ("oval", 3, 2)
+    assert (settings["track"], settings["seed"]) == ("oval,kidney@reversed", 3)
+    assert settings["trainer"]["evaluation_trials"] == 2
+    assert (settings["starts"]["scheme"], settings["starts"]["advance"]) == ("round_robin", 0.0)
     assert settings["trainer"]["rollout_episodes"] == 20  # of the folder's hyperparameters.json
 
 
@@ -147,6 +235,15 @@ def test_a_folder_may_ask_for_either_direction_in_turn(folder):
     assert train_config(found.values).starts.alternate_direction
 
 
-def test_a_vehicle_file_lies_beside_the_settings_file(tmp_path):
-    (tmp_path / "mine.toml").write_text('track = "oval"\nvehicle = "car.toml"\n')
-    assert train_config({}, file=str(tmp_path / "mine.toml")).vehicle == str(tmp_path / "car.toml")
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ("car.toml", "{}/car.toml"),
+        ("cars/mine", "{}/cars/mine"),
+        ("~/car.toml", "~/car.toml"),
+        ("version2", "version2"),
+    ],
+)
+def test_a_vehicle_file_lies_beside_the_settings_file(tmp_path, given, seen):
+    (tmp_path / "mine.toml").write_text(f'track = "oval"\nvehicle = "{given}"\n')
+    assert train_config({}, file=str(tmp_path / "mine.toml")).vehicle == seen.format(tmp_path)
