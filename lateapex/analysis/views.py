@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from lateapex.analysis.pictures import JUMP
 from lateapex.sim.simulator import Simulator
 from lateapex.sim.spectator import Stage, centre_poses
-from lateapex.world.vehicle import Vehicle
 
 if TYPE_CHECKING:
     from lateapex.world.track import Track
+    from lateapex.world.vehicle import Vehicle
 
 View: TypeAlias = Callable[[int], NDArray[np.uint8]]
 """From a row of an episode to a picture of the moment before its action, `[H, W]` or `[H, W, 3]`."""
@@ -23,21 +23,23 @@ ViewName: TypeAlias = Literal["chase", "front"]
 """A camera that follows the car, or the car's own. From above a film shows the track as a map already."""
 
 
-def named_view(track: Track, steps: NDArray[Any], name: ViewName, height: int, width: int) -> View:
+def named_view(track: Track, steps: NDArray[Any], name: ViewName, height: int, width: int, *, vehicle: Vehicle) -> View:
     """Return one of the views in colour, `[H, W, 3]`; rows are to be asked for in their order.
 
     Args:
         steps: rows of `STEP_DTYPE`.
+        vehicle: the one that was driven.
     """
     if name == "front":
-        return front_view(track, steps, height=height, width=width, colour=True)
-    return _spectator_view(steps, Stage(track, view=name, height=height, width=width))
+        return front_view(track, steps, vehicle=vehicle, height=height, width=width, colour=True)
+    return _spectator_view(steps, Stage(track, view=name, height=height, width=width), vehicle)
 
 
 def front_view(
     track: Track,
     steps: NDArray[Any],
     *,
+    vehicle: Vehicle,
     height: int = 120,
     width: int = 160,
     colour: bool = False,
@@ -49,11 +51,12 @@ def front_view(
 
     Args:
         steps: rows of `STEP_DTYPE`.
+        vehicle: the one that was driven; it says where the camera sits.
     """
-    simulator = Simulator([track], [0], height=height, width=width, colour=colour, threads=1)
+    simulator = Simulator([track], [0], vehicle=vehicle, height=height, width=width, colour=colour, threads=1)
     out = np.zeros((1, *simulator.picture_shape), np.uint8)
     car = np.zeros(1, np.int64)
-    poses = _poses(steps)
+    poses = _poses(steps, vehicle)
 
     def view(row: int) -> NDArray[np.uint8]:
         simulator.place(car, *poses[row])
@@ -64,8 +67,8 @@ def front_view(
     return view
 
 
-def _spectator_view(steps: NDArray[Any], stage: Stage) -> View:
-    poses, steering = _poses(steps), np.radians(steps["steering_angle"])
+def _spectator_view(steps: NDArray[Any], stage: Stage, vehicle: Vehicle) -> View:
+    poses, steering = _poses(steps, vehicle), np.radians(steps["steering_angle"])
     shown = 0
 
     def view(row: int) -> NDArray[np.uint8]:
@@ -80,5 +83,5 @@ def _spectator_view(steps: NDArray[Any], stage: Stage) -> View:
     return view
 
 
-def _poses(steps: NDArray[Any]) -> NDArray[np.float64]:
-    return centre_poses(steps["x"], steps["y"], steps["yaw"], Vehicle().front_point)
+def _poses(steps: NDArray[Any], vehicle: Vehicle) -> NDArray[np.float64]:
+    return centre_poses(steps["x"], steps["y"], steps["yaw"], vehicle.front_point)

@@ -27,6 +27,10 @@ def film(
     track: Annotated[
         str | None, typer.Option(help="Track that was driven, where it is not the run's.", show_default=False)
     ] = None,
+    vehicle: Annotated[
+        str | None,
+        typer.Option(help="Vehicle that was driven, where it is not the run's: name or path.", show_default=False),
+    ] = None,
     view: Annotated[str, typer.Option(help="What fills the picture: chase or front.")] = "chase",
     out: Annotated[
         str | None,
@@ -38,7 +42,7 @@ def film(
     from lateapex.config import parse
     from lateapex.jobs import film as job
 
-    given = {"evaluation": evaluation, "episode": episode, "track": track, "out": out}
+    given = {"evaluation": evaluation, "episode": episode, "track": track, "vehicle": vehicle, "out": out}
     values = {"run": run, "view": view, **{name: value for name, value in given.items() if value is not None}}
     result = job.film(parse(job.FilmConfig, values, "command line"))
     shown = console(json_line)

@@ -38,6 +38,7 @@ from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
 from lateapex.world.track import Track
 from lateapex.world.track_list import track_label
+from lateapex.world.vehicle import Vehicle
 from lateapex.world.vehicles import load_vehicle
 
 
@@ -170,9 +171,10 @@ def _evaluate(
     config: EvaluateConfig, storage: Storage, reward: Reward, now: Callable[[], datetime.datetime]
 ) -> EvaluateResult:
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
+    vehicle = load_vehicle(config.vehicle) if config.vehicle else run_vehicle(storage)
     shared: dict[str, Any] = {
         "metadata": run_metadata(storage),
-        "vehicle": load_vehicle(config.vehicle) if config.vehicle else run_vehicle(storage),
+        "vehicle": vehicle,
         "reward": reward,
         "threads": config.threads,
         "quirks": read_settings(storage).get("quirks", "original"),
@@ -195,7 +197,7 @@ def _evaluate(
     for track, part, suffix in zip(tracks, driven, suffixes, strict=True):
         picture = f"{folder}/laps{suffix}.png"
         storage.write(picture, draw_laps(track, part, f"{track.name}  {name.removesuffix('.pt')}"))
-        films = _film(storage, track, part, config, f"{folder}/lap{suffix}", colour=colour)
+        films = _film(storage, track, part, config, f"{folder}/lap{suffix}", vehicle=vehicle, colour=colour)
         where = f"{storage.url}/{picture}"
         parts.append(TrackTrials(track=track_label(track), episodes=part, laps_picture=where, film_of=films))
     return EvaluateResult(
@@ -221,14 +223,21 @@ def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[Epi
 
 
 def _film(
-    storage: Storage, track: Track, episodes: list[EpisodeRecord], config: EvaluateConfig, stem: str, *, colour: bool
+    storage: Storage,
+    track: Track,
+    episodes: list[EpisodeRecord],
+    config: EvaluateConfig,
+    stem: str,
+    *,
+    vehicle: Vehicle,
+    colour: bool,
 ) -> dict[int, str]:
     """Write the films that are asked for; of the best trial alone it is `stem`, else `stem`-<trial>."""
     which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[config.film]
     films = {}
     for place in which:
         title = f"trial {place + 1} of {len(episodes)}"
-        made = draw_film(track, episodes[place], config.view, title, colour=colour)
+        made = draw_film(track, episodes[place], config.view, title, vehicle=vehicle, colour=colour)
         name = f"{stem}{'' if config.film == 'best' else f'-{place + 1}'}{made.suffix}"
         storage.write(name, made.data)
         films[place] = f"{storage.url}/{name}"

@@ -22,11 +22,13 @@ from lateapex.config import Config
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import TracedEpisode, read_simtrace
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import open_run, read_settings, read_tracks
+from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_vehicle
 from lateapex.records import EpisodeRecord
 from lateapex.storage import DiskStorage, Storage
 from lateapex.world.track import Track
 from lateapex.world.track_list import track_label
+from lateapex.world.vehicle import Vehicle
+from lateapex.world.vehicles import load_vehicle
 
 NO_VIDEO: Final = f"films are small GIFs without the video extra; {INSTALL}"
 
@@ -47,6 +49,8 @@ class FilmConfig(Config):
     """Number in the trace, from 0. If not given: the best; of the newest evaluation, or of the last training trace."""
     track: str | None = None
     """Name or path of the track that was driven, where it is not the run's."""
+    vehicle: str | None = None
+    """Name or path of the vehicle that was driven, where it is not the run's; of a trace file version5 if not given."""
     view: ViewName = "chase"
     """What fills the picture."""
     out: str | None = None
@@ -94,7 +98,7 @@ def film(config: FilmConfig) -> FilmResult:
         RunError: no run or no such evaluation or episode is there.
         FormatError: the trace is broken.
         TrackError: it was driven on another track.
-        ConfigError: an MP4 is asked for without the `video` extra, or a file of another kind.
+        ConfigError: an MP4 is asked for without the `video` extra, or a file of another kind; the vehicle is unknown.
     """
     suffix = _suffix(config.out)
     trace_file = config.run.endswith(".csv")
@@ -103,6 +107,7 @@ def film(config: FilmConfig) -> FilmResult:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     colour = not trace_file and bool(read_settings(storage).get("colour", False))
+    vehicle = _vehicle(config.vehicle, None if trace_file else storage)
     found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
     track = _track_of(tracks, found)
     record = EpisodeRecord(
@@ -112,7 +117,8 @@ def film(config: FilmConfig) -> FilmResult:
         car=0,
         steps=found.episode.steps,
     )
-    made = draw_film(track, record, config.view, f"episode {found.episode.number}", colour=colour, suffix=suffix)
+    title = f"episode {found.episode.number}"
+    made = draw_film(track, record, config.view, title, vehicle=vehicle, colour=colour, suffix=suffix)
     place: Storage
     if config.out:
         place, name = DiskStorage(Path(config.out).parent), Path(config.out).name
@@ -136,6 +142,7 @@ def draw_film(
     view: ViewName,
     title: str,
     *,
+    vehicle: Vehicle,
     colour: bool = False,
     suffix: str | None = None,
 ) -> FilmFile:
@@ -143,17 +150,19 @@ def draw_film(
 
     Args:
         title: which drive it is.
+        vehicle: the one that was driven; pictures are those of its camera.
         colour: whether the car's own camera saw colours.
         suffix: the kind that is wanted, whatever is installed.
 
     Raises:
         ConfigError: an MP4 is wanted without the `video` extra.
     """
-    front = front_view(track, episode.steps, colour=colour)
+    front = front_view(track, episode.steps, vehicle=vehicle, colour=colour)
     if (suffix or (".mp4" if can_write_mp4() else ".gif")) == ".gif":
         return FilmFile(".gif", animate_lap(track, episode, front))
     wide, tall = MAIN
-    pictures = film_lap(track, episode, named_view(track, episode.steps, view, tall, wide), front, title)
+    large = named_view(track, episode.steps, view, tall, wide, vehicle=vehicle)
+    pictures = film_lap(track, episode, large, front, title)
     return FilmFile(".mp4", mp4_bytes((np.asarray(picture) for picture in pictures), FPS))
 
 
@@ -164,6 +173,12 @@ def best_of(episodes: Sequence[EpisodeRecord]) -> int:
 
 def _rank(episode: EpisodeRecord) -> tuple[float, float]:
     return -episode.progress, episode.lap_time
+
+
+def _vehicle(name: str | None, run: Storage | None) -> Vehicle:
+    if name is not None:
+        return load_vehicle(name)
+    return Vehicle() if run is None else run_vehicle(run)
 
 
 def _suffix(out: str | None) -> str | None:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,12 @@ from lateapex.env.racing import RacingEnv
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import default_metadata
 from lateapex.jobs import evaluate as evaluation
+from lateapex.jobs import film as films
 from lateapex.jobs import train as training
 from lateapex.jobs.run_folder import open_run, read_settings, run_vehicle
 from lateapex.jobs.vehicles import describe, suits
 from lateapex.world.track import track_names
-from lateapex.world.vehicle import Vehicle
+from lateapex.world.vehicle import CameraMount, Vehicle
 from lateapex.world.vehicles import load_vehicle
 
 
@@ -92,6 +94,43 @@ def test_evaluating_drives_the_vehicle_of_the_run_or_another_that_is_named(tmp_p
     # After three steps the car of version 6 is as fast as it was told, that of version 5 is not.
     ways = [np.hypot(steps["x"][4] - steps["x"][1], steps["y"][4] - steps["y"][1]) for steps in (own, other)]
     assert ways[0] > 1.3 * ways[1]
+
+
+def test_films_are_drawn_with_the_vehicle_that_was_driven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Vehicle] = []
+
+    def draw(*_: object, vehicle: Vehicle, **__: object) -> films.FilmFile:
+        asked.append(vehicle)
+        return films.FilmFile(".mp4", b"film")
+
+    monkeypatch.setattr(films, "draw_film", draw)
+    monkeypatch.setattr(evaluation, "draw_film", draw)
+    run = trained(tmp_path / "run", vehicle="version2")
+    first_trial(run, film="best")
+    first_trial(run, film="best", vehicle="version6")
+    for changes in ({}, {"vehicle": "version6"}):
+        films.film(parse(films.FilmConfig, {"run": str(run), **changes}))
+    assert asked == [load_vehicle(name) for name in ("version2", "version6", "version2", "version6")]
+
+
+def test_a_film_of_a_trace_file_is_drawn_with_the_vehicle_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[CameraMount] = []
+    front = films.front_view
+
+    def view(*words: Any, vehicle: Vehicle, **more: Any) -> Any:
+        asked.append(vehicle.camera)
+        return front(*words, vehicle=vehicle, **more)
+
+    monkeypatch.setattr(films, "front_view", view)
+    run = trained(tmp_path / "run")
+    first_trial(run)
+    trace = str(next(run.rglob("*-iteration.csv")))
+    for changes in ({}, {"vehicle": "version2"}):
+        out = str(tmp_path / "film.gif")
+        films.film(parse(films.FilmConfig, {"run": trace, "track": "kidney", "out": out, **changes}))
+    assert asked == [Vehicle().camera, load_vehicle("version2").camera]
 
 
 def test_every_track_is_told_with_the_speed_at_which_a_vehicle_holds_its_tightest_bend() -> None:
