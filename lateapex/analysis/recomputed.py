@@ -7,6 +7,7 @@ or a pose so near to a change that its rounding decides.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,7 @@ PROGRESS_TOLERANCE: Final = 0.05
 """Percentage points."""
 
 _NUDGE = 0.01  # m by which a body tilts and a pose moves between two queries
+_ROUNDED = 1e-4  # m, to which logs round poses
 _START = 20  # starts lie at multiples of a twentieth of the track
 
 
@@ -44,6 +46,9 @@ class Agreement:
     """Rows whose waypoint disagrees, but is the logged one within a centimetre of the pose."""
     wheels_near: int
     """The same of the wheels."""
+    progress_near: int
+    """Rows whose progress disagrees, but is the logged one within the rounding of the pose: in a bend two places of the
+    centre line can be equally near."""
 
     def shares(self) -> dict[str, float]:
         """Share of the rows that agree, by quantity."""
@@ -61,7 +66,9 @@ def compare(rows: NDArray[Any], track: Track, vehicle: Vehicle) -> Agreement:
     same_waypoint = cars["closest_waypoint"] == rows["closest_waypoint"]
     same_wheels = (cars["wheels_on_road"] == 4) == rows["all_wheels_on_track"]
     near_waypoint, near_wheels = _nearby(rows, poses, track, vehicle)
-    counted, same_progress = _progress(rows, cars["along"] / track.length)
+    counted, progress = _progress(rows, cars["along"] / track.length)
+    same_progress = np.abs(progress - rows["progress"]) <= PROGRESS_TOLERANCE
+    near_progress = _progress_nearby(rows, progress, cars["along"], poses, track, vehicle)
     return Agreement(
         rows=len(rows),
         closest_waypoint=int(same_waypoint.sum()),
@@ -70,6 +77,7 @@ def compare(rows: NDArray[Any], track: Track, vehicle: Vehicle) -> Agreement:
         progress=int((same_progress & counted).sum()),
         waypoint_near=int((~same_waypoint & near_waypoint).sum()),
         wheels_near=int((~same_wheels & near_wheels).sum()),
+        progress_near=int((counted & ~same_progress & near_progress).sum()),
     )
 
 
@@ -79,16 +87,38 @@ def _nearby(
     """Whether waypoint and wheels are the logged ones at any of eight poses a centimetre off."""
     waypoint = np.zeros(len(rows), np.bool_)
     wheels = np.zeros(len(rows), np.bool_)
-    for angle in np.arange(8) * np.pi / 4.0:
-        moved = poses + _NUDGE * np.array([np.cos(angle), np.sin(angle), 0.0])
+    for moved in _around(poses, _NUDGE):
         cars = locate_poses([track], 0, moved, vehicle)
         waypoint |= cars["closest_waypoint"] == rows["closest_waypoint"]
         wheels |= (cars["wheels_on_road"] == 4) == rows["all_wheels_on_track"]
     return waypoint, wheels
 
 
-def _progress(rows: NDArray[Any], fraction: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which rows count, and in which the progress is the logged one.
+def _progress_nearby(
+    rows: NDArray[Any],
+    progress: NDArray[np.float64],
+    along: NDArray[np.float64],
+    poses: NDArray[np.float64],
+    track: Track,
+    vehicle: Vehicle,
+) -> NDArray[np.bool_]:
+    """Whether the progress is the logged one at any of eight poses that round to the same."""
+    near = np.zeros(len(rows), np.bool_)
+    for moved in _around(poses, _ROUNDED):
+        further = locate_poses([track], 0, moved, vehicle)["along"] - along
+        wrapped = (further + track.length / 2.0) % track.length - track.length / 2.0
+        near |= np.abs(progress + 100.0 * wrapped / track.length - rows["progress"]) <= PROGRESS_TOLERANCE
+    return near
+
+
+def _around(poses: NDArray[np.float64], radius: float) -> Iterator[NDArray[np.float64]]:
+    """The poses moved by a radius in eight directions, one after the other."""
+    for angle in np.arange(8) * np.pi / 4.0:
+        yield poses + radius * np.array([np.cos(angle), np.sin(angle), 0.0])
+
+
+def _progress(rows: NDArray[Any], fraction: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Which rows count, and the progress of all.
 
     Progress is unwrapped from row to row by the rules of training, from the start that the first row tells of.
     """
@@ -108,4 +138,4 @@ def _progress(rows: NDArray[Any], fraction: NDArray[np.float64]) -> tuple[NDArra
         place = place + 1
         on = place < ends
         place, ends, start, previous = place[on], ends[on], start[on], previous[on]
-    return ~first & ~back, np.abs(found - rows["progress"]) <= PROGRESS_TOLERANCE
+    return ~first & ~back, found

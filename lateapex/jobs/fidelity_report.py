@@ -35,6 +35,10 @@ PUBLISHED: Final = {
 """Errors of the model on logs that were held out when its constants were fitted; most of them are not open."""
 
 
+_PASSED_OVER: Final = ("sim-trace", "training-simtrace", "evaluation-simtrace", "logs")
+_LOG_SHOWN: Final = 25  # characters of a log's name, which tell it from others
+
+
 class Section(NamedTuple):
     """A part of the page."""
 
@@ -125,22 +129,27 @@ def _repeated_table(found: Fidelity) -> str:
 def _recomputed(data: Path, _: str) -> Section:
     found, left_out = recompute(data)
     lines = [
-        "| log | track | driven as | rows | closest waypoint | on track | progress | disagree: waypoint, wheels |",
+        "| log | track | driven as | rows | closest waypoint | on track | progress | rows that disagree |",
         "|---|---|---|--:|--:|--:|--:|---|",
         *map(_agreement_line, found),
         _total_line(found),
     ]
-    notes = [f"Left out: {'; '.join(left_out)}."] if left_out else []
+    reasons = "; ".join(f"{_short(log)}: {reason}" for log, reason in left_out)
+    notes = [f"Left out: {reasons}."] if left_out else []
     return Section("\n\n".join([_RECOMPUTED, "\n".join(lines), *notes]), {})
 
 
 def _agreement_line(log: LogAgreement) -> str:
     own = log.agreement
     shares = " | ".join(_percent(share) for share in own.shares().values())
-    apart = f"{own.rows - own.closest_waypoint}, {own.rows - own.all_wheels_on_track}"
-    near = f"{own.waypoint_near}, {own.wheels_near}"
-    reason = "" if apart == "0, 0" else f"{apart}; of these within 1 cm: {near}"
+    apart = (own.rows - own.closest_waypoint, own.rows - own.all_wheels_on_track, own.progress_rows - own.progress)
+    near = (own.waypoint_near, own.wheels_near, own.progress_near)
+    reason = f"{_listed(apart)}; of these near: {_listed(near)}" if any(apart) else ""
     return f"| {_short(log.log)} | {log.track} | {log.vehicle} | {own.rows} | {shares} | {reason} |"
+
+
+def _listed(counts: Sequence[int]) -> str:
+    return ", ".join(map(str, counts))
 
 
 def _total_line(found: Sequence[LogAgreement]) -> str:
@@ -161,8 +170,12 @@ def _percent(share: float) -> str:
 
 def _short(log: str) -> str:
     """A log's path without the long names in between."""
-    parts = [part for part in log.split("/") if part not in ("sim-trace", "training-simtrace", "evaluation-simtrace")]
-    return " ".join(part if len(part) < 25 else part[:10] for part in parts)
+    parts = [part for part in log.split("/") if part not in _PASSED_OVER]
+    return " ".join(part[:_LOG_SHOWN] if part.endswith(".log") else _shortened(part) for part in parts)
+
+
+def _shortened(part: str) -> str:
+    return part if len(part) < _LOG_SHOWN else part[:10]
 
 
 def _foot() -> str:
@@ -248,6 +261,9 @@ _RECOMPUTED: Final = """## Waypoints, wheels and progress at logged poses
 
 The simulator's own kernels at the poses of each log: closest waypoint and all wheels on track of all rows,
 progress within 0.05 percentage points of the rows that are neither the first of an episode nor the first
-after a reset. Progress is unwrapped from step to step by the rules of training. Logs round poses, and the
-body tilts between the queries of pose and wheels: the last column counts rows that disagree, and how many of
-them have the logged value within a centimetre."""
+after a reset. Traces and logs of every generation since 2019 are read, a log only where no trace of its job
+tells of the same drive; some drives are there as a table too, and count twice. Progress is unwrapped from step
+to step by the rules of training. Logs round poses, and the body tilts between the queries of pose and wheels:
+the last column counts rows whose waypoint, wheels and progress disagree, and how many of them have the logged
+value near the pose: waypoint and wheels within a centimetre, progress within the 0.1 mm to which logs round,
+since in a bend two places of the centre line can be equally near."""

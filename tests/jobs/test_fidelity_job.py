@@ -126,7 +126,9 @@ def test_the_report_shows_every_generation_and_its_pictures_lie_beside_it(page: 
     assert text.count("| kinematic bicycle |") == 10
     assert len(re.findall(r"^\| (front|stereo)_1\w* \|", text, re.MULTILINE)) == 4
     assert (page.parent / "fidelity/camera.png").read_bytes().startswith(b"\x89PNG")
-    assert "Left out: p4-90: no route of 68.90 m is there; p5-88: no route of 58.61 m is there." in text
+    assert "Left out: p4-90: no route of 68.90 m is there; p5-88: no route of 58.61 m is there; log-guru try" in text
+    shown = re.findall(r"^\| (log-guru .*?|legacy-2019 .*?) \|", text, re.MULTILINE)
+    assert len(shown) == len(set(shown)) == 7
 
 
 def test_the_page_in_the_docs_is_the_one_that_the_data_give(page: Path) -> None:
