@@ -1,7 +1,7 @@
 """What the text of a reward function gives away, without running it.
 
 Names that nothing defines, parameters that never existed, the test for a first step that never comes, a way out
-without a reward, and what is left of Python 2.
+without a reward, a `reward_batch` that AWS would not call, and what is left of Python 2.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def check_text(text: str, file: str) -> list[Finding]:
     assert isinstance(tree, ast.Module)
     habits = {(note.lineno, str(note.message)) for note in noted if issubclass(note.category, SyntaxWarning)}
     found = [Finding("warning", file, line, message) for line, message in habits]
-    for check in (_undefined, _old_methods, _unknown_params, _habits, _ways_out):
+    for check in (_undefined, _old_methods, _unknown_params, _habits, _ways_out, _batch_alone):
         found += [
             Finding("error" if wrong else "warning", file, line, message) for line, wrong, message in check(tree, table)
         ]
@@ -90,7 +90,7 @@ _Fault = tuple[int, bool, str]
 
 def _undefined(tree: ast.Module, table: symtable.SymbolTable) -> Iterator[_Fault]:
     scopes = list(_scopes(table))
-    if any(alias.name == "*" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names):
+    if _imports_all(tree):
         return
     defined = {item.get_name() for item in table.get_symbols() if _gives(item)}
     defined |= {item.get_name() for scope in scopes for item in scope.get_symbols() if item.is_declared_global()}
@@ -112,6 +112,12 @@ def _undefined(tree: ast.Module, table: symtable.SymbolTable) -> Iterator[_Fault
             inner = _locals(scopes)
             near = "; another function has it to itself" if name in inner else did_you_mean(name, {*defined, *inner})
             yield line, certain, f"nothing defines {name}{near or '; set it before it is used'}"
+
+
+def _imports_all(tree: ast.Module) -> bool:
+    """Whether names come in that the text does not show."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return any(alias.name == "*" for node in imports for alias in node.names)
 
 
 def _line_of_use(name: str, tree: ast.Module, scopes: list[symtable.SymbolTable]) -> int:
@@ -189,6 +195,15 @@ def _ways_out(tree: ast.Module, _: symtable.SymbolTable) -> Iterator[_Fault]:
             last = function.body[-1].end_lineno or function.lineno
             message = f"reward_function can come to its end, line {last}, without a return; return a number there"
             yield function.lineno, False, message
+
+
+def _batch_alone(tree: ast.Module, table: symtable.SymbolTable) -> Iterator[_Fault]:
+    """A reward_batch without the function that AWS's simulator calls."""
+    given = {item.get_name() for item in table.get_symbols() if _gives(item)}
+    if "reward_batch" in given and "reward_function" not in given and not _imports_all(tree):
+        lines = [node.lineno for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "reward_batch"]
+        message = "reward_batch stands alone: AWS's console calls reward_function(params) only; write that beside it"
+        yield lines[-1] if lines else 1, False, message
 
 
 def _own(function: ast.FunctionDef) -> Iterator[ast.AST]:

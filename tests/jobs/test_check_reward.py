@@ -173,6 +173,22 @@ def test_a_batched_reward_that_pays_otherwise_is_an_error():
     assert message.startswith("reward_batch gives 2 and reward_function 1 in the sample 'the start'; make them agree")
 
 
+BATCH_ALONE = "reward_batch stands alone: AWS's console calls reward_function(params) only; write that beside it"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import math\n\ndef reward_batch(params):\n    return params['speed']\n", [("warning", 3, BATCH_ALONE)]),
+        ("reward_batch = lambda params: params['speed']\n", [("warning", 1, BATCH_ALONE)]),
+        ("def reward_batch(params):\n    return params['speed']\n\nreward_function = reward_batch\n", []),
+        ("def reward_function(params):\n    reward_batch = 1.0\n    return reward_batch\n", []),
+    ],
+)
+def test_a_reward_batch_without_reward_function_is_a_warning(text, told):
+    assert faults(text) == told
+
+
 # ------------------------------------------------------------------------------------------------ what its text says
 
 
