@@ -26,7 +26,7 @@ PROGRESS_TOLERANCE: Final = 0.05
 """Percentage points."""
 
 _NUDGE = 0.01  # m by which a body tilts and a pose moves between two queries
-_ROUNDED = 1e-4  # m, to which logs round poses
+_ROUNDING = 5e-5  # m by which a logged pose is off at most; logs have four decimals
 _START = 20  # starts lie at multiples of a twentieth of the track
 
 
@@ -47,8 +47,8 @@ class Agreement:
     wheels_near: int
     """The same of the wheels."""
     progress_near: int
-    """Rows whose progress disagrees, but is the logged one within the rounding of the pose: in a bend two places of the
-    centre line can be equally near."""
+    """Rows whose progress disagrees, but is the logged one at a pose that rounds to the same: in a bend two places of
+    the centre line can be equally near."""
 
     def shares(self) -> dict[str, float]:
         """Share of the rows that agree, by quantity."""
@@ -67,17 +67,17 @@ def compare(rows: NDArray[Any], track: Track, vehicle: Vehicle) -> Agreement:
     same_wheels = (cars["wheels_on_road"] == 4) == rows["all_wheels_on_track"]
     near_waypoint, near_wheels = _nearby(rows, poses, track, vehicle)
     counted, progress = _progress(rows, cars["along"] / track.length)
-    same_progress = np.abs(progress - rows["progress"]) <= PROGRESS_TOLERANCE
-    near_progress = _progress_nearby(rows, progress, cars["along"], poses, track, vehicle)
+    apart = counted & (np.abs(progress - rows["progress"]) > PROGRESS_TOLERANCE)
+    near_progress = _progress_nearby(rows[apart], progress[apart], cars["along"][apart], poses[apart], track, vehicle)
     return Agreement(
         rows=len(rows),
         closest_waypoint=int(same_waypoint.sum()),
         all_wheels_on_track=int(same_wheels.sum()),
         progress_rows=int(counted.sum()),
-        progress=int((same_progress & counted).sum()),
+        progress=int((counted & ~apart).sum()),
         waypoint_near=int((~same_waypoint & near_waypoint).sum()),
         wheels_near=int((~same_wheels & near_wheels).sum()),
-        progress_near=int((counted & ~same_progress & near_progress).sum()),
+        progress_near=int(near_progress.sum()),
     )
 
 
@@ -104,7 +104,7 @@ def _progress_nearby(
 ) -> NDArray[np.bool_]:
     """Whether the progress is the logged one at any of eight poses that round to the same."""
     near = np.zeros(len(rows), np.bool_)
-    for moved in _around(poses, _ROUNDED):
+    for moved in _around(poses, _ROUNDING):
         further = locate_poses([track], 0, moved, vehicle)["along"] - along
         wrapped = (further + track.length / 2.0) % track.length - track.length / 2.0
         near |= np.abs(progress + 100.0 * wrapped / track.length - rows["progress"]) <= PROGRESS_TOLERANCE

@@ -265,5 +265,5 @@ after a reset. Traces and logs of every generation since 2019 are read, a log on
 tells of the same drive; some drives are there as a table too, and count twice. Progress is unwrapped from step
 to step by the rules of training. Logs round poses, and the body tilts between the queries of pose and wheels:
 the last column counts rows whose waypoint, wheels and progress disagree, and how many of them have the logged
-value near the pose: waypoint and wheels within a centimetre, progress within the 0.1 mm to which logs round,
+value near the pose: waypoint and wheels within a centimetre, progress at a pose that rounds to the same,
 since in a bend two places of the centre line can be equally near."""

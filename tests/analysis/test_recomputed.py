@@ -83,7 +83,7 @@ def test_progress_where_two_places_of_the_centre_line_are_equally_near_is_told_a
     poses = np.stack([rows["x"], rows["y"], rows["yaw"]], axis=-1)
     rows["progress"] = 100.0 * locate_poses([track], 0, poses, Vehicle())["along"] / track.length
     assert compare(rows, track, Vehicle()).progress == 2
-    moved = locate_poses([track], 0, poses[1:2] + np.array([0.0, 1e-4, 0.0]), Vehicle())
+    moved = locate_poses([track], 0, poses[1:2] + np.array([0.0, 5e-5, 0.0]), Vehicle())
     rows["progress"][1] = 100.0 * moved["along"][0] / track.length
     found = compare(rows, track, Vehicle())
     assert (found.progress_rows, found.progress, found.progress_near) == (2, 1, 1)
