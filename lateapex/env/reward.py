@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from lateapex.env.reward_base import LIMIT, Reward, Step
 from lateapex.env.reward_batch import OBJECTS, BatchParams
 from lateapex.env.reward_habits import hint, old_arguments, why_not_python
-from lateapex.env.reward_numpy import builtins_with, numpy_of_old
+from lateapex.env.reward_numpy import builtins_with, numpy_of_old, pardon_old_calls
 from lateapex.env.reward_prints import Prints
 from lateapex.env.reward_random import LOADING, OwnRandom
 from lateapex.env.reward_ros import Clock, rospy_with
@@ -80,6 +80,7 @@ class RewardFunction(Reward):
             for name, make in (("numpy", numpy_of_old), ("rospy", partial(rospy_with, self._clock)))
             if name in text
         }
+        pardon_old_calls(_MODULE)
         with self._surroundings(), self._random.borrowed():
             begun = time.perf_counter()
             module = self._load(0)

@@ -4,6 +4,9 @@ The simulator has NumPy 1, in which `np.float` is Python's float and `from numpy
 that imports numpy is given a module of its own: all that NumPy has now, and beside it what it had. The rest of the
 process, other packages that the file imports among it, keeps NumPy as it is; what the file sets in it is its own.
 
+What NumPy 1 did and NumPy 2 still does under protest, such as taking an array of one element for a number, is done
+without a word.
+
 Source: the release notes of NumPy 1.18 to 2.4.
 """
 
@@ -12,6 +15,8 @@ from __future__ import annotations
 import ast
 import builtins
 import math
+import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
@@ -101,6 +106,15 @@ def builtins_with(modules: Mapping[str, ModuleType]) -> dict[str, Any]:
         return modules.get("numpy", module) if module is np else module  # import numpy.linalg
 
     return {**vars(builtins), "__import__": importing}
+
+
+def pardon_old_calls(module: str) -> None:
+    """Let the code of a module, by its name, do what is to leave NumPy without a warning, or an error where those are.
+
+    This holds from then on: a filter set and taken back around each call would make Python forget which other warnings
+    it has shown, and show them at every step.
+    """
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=rf"{re.escape(module)}\Z")
 
 
 def former_names(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -66,7 +66,8 @@ def _notes(settings: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _read(storage: Storage, name: str, note: Mapping[str, Any]) -> Track:
     data = storage.read(name)
     try:
-        route = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        read = np.lib.format.read_array
+        route = read(io.BytesIO(data), allow_pickle=False)  # type: ignore[no-untyped-call] # typed since NumPy 2.4
     except Exception as error:  # a damaged header makes NumPy raise whatever its parser meets
         reason = " ".join(str(error).split())
         raise RunError(f"{storage.url}/{name} is damaged: {reason}; bring the file back or start a new run") from None

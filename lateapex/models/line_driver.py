@@ -335,7 +335,7 @@ def _windows(line: Raceline, lap: _Stations) -> NDArray[np.int64]:
     front = rows[:, :2] + line.vehicle.front_point * np.stack([np.cos(rows[:, _YAW]), np.sin(rows[:, _YAW])], axis=1)
     along = ways[_followed(front, guide.points, track.closed)]
     if track.closed:
-        along = np.unwrap(along, period=track.length)
+        along = np.asarray(np.unwrap(along, period=track.length), np.float64)
     along = np.maximum.accumulate(along)
     cells = math.ceil(track.length / _CELL)
     middles = (np.arange(cells) + 0.5) * (track.length / cells)

@@ -98,4 +98,5 @@ def _share_before(before: Floats, after: Floats, lengths: Floats) -> Floats:
     """Share of a step that was over when the front point came to the line, if it did."""
     rest, beyond = lengths - before, np.where(after < 0.5 * lengths, after, after - lengths)
     moved = np.maximum(rest + beyond, 1e-12)
-    return np.clip(rest / moved, 0.0, 1.0)
+    share: Floats = np.clip(rest / moved, 0.0, 1.0)
+    return share

@@ -293,7 +293,8 @@ def _painted_once(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool
 def _points(track: Track) -> bytes:
     """All points of a road, in an order that does not depend on its direction."""
     rows = np.hstack([track.center, track.inner, track.outer])
-    return rows[np.lexsort(rows.T)].tobytes()
+    order: NDArray[np.intp] = np.lexsort(rows.T)
+    return rows[order].tobytes()
 
 
 def _of_cars(name: str, values: ArrayLike, kind: type[np.generic], count: int) -> NDArray[Any]:

@@ -98,7 +98,8 @@ class Raceline:
     @property
     def heading(self) -> Floats:
         """[S] rad, unwrapped: where the car goes."""
-        return self.yaw + np.arctan2(self.v, self.u)
+        heading: Floats = self.yaw + np.arctan2(self.v, self.u)
+        return heading
 
 
 def raceline(

@@ -377,7 +377,8 @@ def _parse_npy(data: bytes, source: str) -> NDArray[Any]:
             "save it with numpy.save(path, array)"
         )
     try:
-        return np.asarray(np.lib.format.read_array(BytesIO(data), allow_pickle=False))
+        read = np.lib.format.read_array
+        return np.asarray(read(BytesIO(data), allow_pickle=False))  # type: ignore[no-untyped-call] # typed since NumPy 2.4
     except Exception as error:  # a damaged header makes NumPy raise whatever its parser meets
         if "Object arrays" in str(error):
             raise TrackError(

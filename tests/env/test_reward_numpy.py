@@ -5,6 +5,10 @@ from __future__ import annotations
 import builtins
 import math
 import pickle
+import sys
+import warnings
+from contextlib import closing, nullcontext
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from lateapex.env.reward import RewardFunction
 from lateapex.env.reward_habits import parsed
 from lateapex.env.reward_numpy import FORMER, former_names, numpy_of_old
+from lateapex.env.sandbox import SandboxedReward
 
 
 def paid(text: str, cars: int = 1) -> list[float]:
@@ -52,6 +57,42 @@ def test_all_that_numpy_has_is_there_and_the_same_but_for_two_names() -> None:
 )
 def test_a_former_name_gives_what_it_gave(call: str, value: float) -> None:
     assert paid(f"import numpy as np\ndef reward_function(params):\n    return {call}\n") == [value]
+
+
+ONE_ELEMENT = "import numpy as np\ndef reward_function(params):\n    return float(np.array([1.5]))\n"
+
+
+@pytest.mark.parametrize("action", ["error", "always"])
+def test_an_array_of_one_element_is_a_number_without_a_word(action: Literal["error", "always"]) -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter(action)
+        with pytest.raises(DeprecationWarning) if action == "error" else nullcontext():
+            float(np.array([1.5]))
+        shown.clear()
+        assert paid(ONE_ELEMENT, cars=3) == [1.5] * 3
+        assert shown == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
+def test_it_is_a_number_in_the_sandbox_too(capfd: pytest.CaptureFixture[str]) -> None:
+    with closing(SandboxedReward(ONE_ELEMENT, "my.py")) as reward:
+        params = {"steps": np.full(2, 2.0)}
+        rewards = reward(params, {"waypoints": [[(0.0, 0.0)]] * 2}, np.ones(2, bool), np.zeros(2, np.int64))
+    assert rewards.tolist() == [1.5, 1.5]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_else_a_reward_warns_of_is_shown_once_however_often_it_is_called() -> None:
+    text = "import numpy as np\ndef reward_function(params):\n    return 1.0 + 0.0 * np.isinf(np.float64(1.0) / 0.0)\n"
+    params, shared = {"steps": np.full(2, 2.0)}, {"waypoints": [[(0.0, 0.0)]] * 2}
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        reward = RewardFunction(text, "my.py")
+        for _ in range(3):
+            assert reward(params, shared, np.ones(2, bool), np.zeros(2, np.int64)).tolist() == [1.0, 1.0]
+    assert [(warning.category, warning.lineno) for warning in shown] == [
+        (RuntimeWarning, 3)
+    ] * 2  # a module for each car
 
 
 def test_the_process_and_other_packages_keep_numpy_as_it_is() -> None:
