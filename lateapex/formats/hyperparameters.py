@@ -21,7 +21,7 @@ def _lower(value: Any) -> Any:
 
 
 LossType = Annotated[Literal["huber", "mean squared error"], BeforeValidator(_lower)]
-ExplorationType = Annotated[Literal["categorical", "e-greedy"], BeforeValidator(_lower)]
+ExplorationType = Annotated[Literal["categorical", "e-greedy", "additive_noise"], BeforeValidator(_lower)]
 
 
 class Hyperparameters(Config):
@@ -48,7 +48,8 @@ class Hyperparameters(Config):
     num_episodes_between_training: int = Field(default=20, ge=1, le=100_000)
     """Episodes of one iteration, over all cars."""
     exploration_type: ExplorationType = "categorical"
-    """How training picks an action: drawn by its probability, or the best and now and then any."""
+    """How training picks an action: drawn by its probability, or the best and now and then any. additive_noise is what
+    files for SAC say: its actions are drawn by their probability too."""
     e_greedy_value: float = Field(default=0.05, ge=0, le=1)
     """Share of actions that e-greedy draws from all alike in the end."""
     epsilon_steps: int = Field(default=10_000, ge=1, le=10**9)
@@ -64,18 +65,22 @@ class Hyperparameters(Config):
     job_duration_in_seconds: float | None = Field(default=None, gt=0)
     """Budget of the run, training and evaluation; in the original it belongs to the job."""
 
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What will not happen as written: one line each."""
+    def warnings(self, algorithm: str = "clipped_ppo") -> tuple[str, ...]:
+        """What will not happen as written with that algorithm: one line each."""
         notes = []
         if self.stack_size > 1:
             notes.append(f"stack_size {self.stack_size} has no effect, as in the original: the network sees one frame")
-        if "sac_alpha" in self.model_fields_set:
+        if "sac_alpha" in self.model_fields_set and algorithm != "sac":
             notes.append("sac_alpha has no effect: it belongs to SAC, and clipped PPO is trained")
+        if self.exploration_type == "additive_noise" and algorithm != "sac":
+            notes.append('exploration_type "additive_noise" goes with SAC; actions are drawn by their probability')
+        if unused := sorted(self.model_fields_set & _OF_PPO) if algorithm == "sac" else []:
+            notes.append(f"{', '.join(unused)} {'has' if len(unused) == 1 else 'have'} no effect: SAC does not use it")
         return tuple(notes)
 
 
 _PASSED_OVER = frozenset({"pretrained"})  # deepracer-local writes it; where a run starts from is no hyperparameter
+_OF_PPO = frozenset({"num_epochs", "beta_entropy"})
 _NOT_OF_PPO = frozenset({"sac_alpha", "job_duration_in_seconds"})  # and so not in the original's dump
 
 
@@ -98,12 +103,13 @@ def read_hyperparameters(text: str, source: str) -> Hyperparameters:
         return Hyperparameters.model_validate(values)
     except ValidationError as error:
         key = str(error.errors()[0]["loc"][0])
-        raise HyperparameterError(f"{source}: {key} is {shown(content[key])}{_expected(key, content[key])}") from None
+        raise HyperparameterError(f"{source}: {key} is {shown(content[key])}{_expected(key)}") from None
 
 
-def write_hyperparameters(hyperparameters: Hyperparameters) -> str:
-    """Return the file's text as the original dumps it: the keys of PPO, sorted."""
-    return json.dumps(hyperparameters.model_dump(exclude=set(_NOT_OF_PPO)), indent=2, sort_keys=True)
+def write_hyperparameters(hyperparameters: Hyperparameters, algorithm: str = "clipped_ppo") -> str:
+    """Return the file's text as the original dumps it: the keys of the algorithm, sorted."""
+    others = {"job_duration_in_seconds", *_OF_PPO} if algorithm == "sac" else _NOT_OF_PPO
+    return json.dumps(hyperparameters.model_dump(exclude=set(others)), indent=2, sort_keys=True)
 
 
 def _number(value: Any, kind: Any) -> Any:
@@ -124,10 +130,8 @@ def _number_type(annotation: Any) -> type[int] | type[float] | None:
     return kinds.get(annotation)
 
 
-def _expected(key: str, value: Any) -> str:
+def _expected(key: str) -> str:
     field = Hyperparameters.model_fields[key]
-    if key == "exploration_type" and _lower(value) == "additive_noise":
-        return ', which goes with SAC; clipped PPO is trained: write "exploration_type": "categorical"'
     if kind := _number_type(field.annotation):
         number = "a whole number" if kind is int else "a number"
         limits = ((word, limit) for name, word in _LIMITS.items() for limit in _limits(field.metadata, name))

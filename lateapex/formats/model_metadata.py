@@ -149,11 +149,6 @@ def default_metadata() -> ModelMetadata:
 
 
 def _trainable(description: ModelDescription, text: str, source: str) -> ModelMetadata:
-    if description.training_algorithm != "clipped_ppo":
-        raise MetadataError(
-            f"{source}: training_algorithm is sac; this version trains clipped_ppo: "
-            'write "training_algorithm": "clipped_ppo"'
-        )
     for sensor in description.sensors:
         if sensor not in ("observation", "FRONT_FACING_CAMERA"):
             raise MetadataError(

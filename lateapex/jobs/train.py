@@ -24,6 +24,7 @@ from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.formats.training_log import head_lines
 from lateapex.jobs.config_file import config_notes
 from lateapex.jobs.job_reward import job_reward
+from lateapex.jobs.presets import preset
 from lateapex.jobs.run_folder import (
     FIRST_MODEL,
     create_run,
@@ -39,9 +40,9 @@ from lateapex.jobs.run_folder import (
     write_settings,
 )
 from lateapex.jobs.runs import contents
-from lateapex.jobs.train_config import TrainConfig, merge, preset, train_config, without_none
+from lateapex.jobs.train_config import TrainConfig, merge, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
-from lateapex.models.blueprint import Blueprint
+from lateapex.models.blueprint import Blueprint, HeadName
 from lateapex.models.model_file import read_model
 from lateapex.models.policy import Policy
 from lateapex.models.user_code import in_run, is_reference
@@ -50,9 +51,11 @@ from lateapex.records import Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
+from lateapex.training.algorithms import Algorithm
 from lateapex.training.checkpoint import STATE, user_code, version_files
 from lateapex.training.collect import LocalCollector
 from lateapex.training.ppo import PPO
+from lateapex.training.sac import SAC
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.world.track import Track
 from lateapex.world.vehicles import AUTO
@@ -203,18 +206,31 @@ def _assembled(
         policy.load_state_dict(first.state_dict())
     hyperparameters = run_hyperparameters(storage)
     world = ",".join(track.name for track in tracks)
-    head = head_lines(world, metadata, write_hyperparameters(hyperparameters))
+    head = head_lines(world, metadata, write_hyperparameters(hyperparameters, config.algorithm))
     files = RunFolderSink(storage, hyperparameters.num_episodes_between_training, head)
     trainer = Trainer(
         config.trainer,
         policy=policy,
         collector=LocalCollector(task, bf16=bf16, exploration=config.exploration),
         evaluation=evaluation,
-        algorithm=PPO(policy, config.ppo, seed=config.seed, bf16=bf16),
+        algorithm=_algorithm(config, policy, code),
         storage=storage,
         sinks={"files": files, **({"prints": RewardPrintsSink(storage, reward.prints.take)} if reward.prints else {})},
     )
     return trainer, files
+
+
+def _algorithm(config: TrainConfig, policy: Policy, code: Mapping[str, str]) -> Algorithm:
+    bf16 = config.precision == "bfloat16"
+    if config.algorithm == "sac":
+        return SAC(policy, config.sac, seed=config.seed, bf16=bf16, code=code)
+    return PPO(policy, config.ppo, seed=config.seed, bf16=bf16)
+
+
+def _head(config: TrainConfig, task: RacingTask) -> HeadName:
+    if not isinstance(task.actions, ActionRanges):
+        return "categorical"
+    return "squashed" if config.algorithm == "sac" else "gaussian"
 
 
 def _blueprint(config: TrainConfig, task: RacingTask) -> Blueprint:
@@ -222,7 +238,7 @@ def _blueprint(config: TrainConfig, task: RacingTask) -> Blueprint:
     return Blueprint(
         sensors={name: value.shape[1:] for name, value in task.observations.items()},
         actions=len(task.actions),
-        head="gaussian" if isinstance(task.actions, ActionRanges) else "categorical",
+        head=_head(config, task),
         network=config.network,
         critic=config.critic,
         transforms=config.transforms,

@@ -8,23 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
-from importlib import resources
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from lateapex.config import Config, parse, read_toml
+from lateapex.config import Config, parse
 from lateapex.env.rules import Quirks
 from lateapex.env.starts import StartConfig
 from lateapex.errors import ConfigError, HyperparameterError, MetadataError
-from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
+from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
+from lateapex.jobs.presets import AlgorithmName, PresetName, of_hyperparameters, preset
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_code import is_reference
 from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
+from lateapex.training.sac import SACConfig
 from lateapex.training.trainer import TrainerConfig
 from lateapex.world.vehicles import AUTO
 
@@ -69,6 +70,10 @@ class TrainConfig(Config):
     """Run folder whose trained weights this run begins with; random weights if not given."""
     pretrained_checkpoint: Literal["best", "last"] = "best"
     """Which of its models."""
+    preset: PresetName = "fast"
+    """Settings of learning that hold where nothing else is said: those that learn fast, or the original's."""
+    algorithm: AlgorithmName = "clipped_ppo"
+    """What learns; that of model_metadata.json where the file names one."""
     network: str = "lean"
     """Network of the policy, the one that goes onto the car, or a class of a user's file (my_file.py:MyNet); that of
     model_metadata.json where the file names one."""
@@ -96,14 +101,7 @@ class TrainConfig(Config):
     exploration: ExplorationConfig = ExplorationConfig()
     trainer: TrainerConfig = TrainerConfig()
     ppo: PPOConfig = PPOConfig()
-
-
-def preset(network: str) -> dict[str, Any]:
-    """Settings that suit a network, as nested tables of TrainConfig; those of small networks for any that has none."""
-    folder = resources.files("lateapex") / "data" / "presets"
-    file = folder / f"{_OUR_NAMES.get(network, network)}.toml"
-    chosen = file if file.is_file() else folder / "lean.toml"
-    return read_toml(chosen.read_text(encoding="utf-8"), chosen.name)
+    sac: SACConfig = SACConfig()
 
 
 def train_config(values: Mapping[str, Any], source: str = "settings", file: str | None = None) -> TrainConfig:
@@ -124,8 +122,9 @@ def train_config(values: Mapping[str, Any], source: str = "settings", file: str 
     pretrained = merge(filed, given).get("pretrained")
     inherited = settings_of_run(str(pretrained)) if pretrained is not None else {}
     layers = [inherited, filed, given]
-    network = _network(reduce(merge, layers, {}))
-    return parse(TrainConfig, {**_merged([preset(network), *layers]), "network": network}, source)
+    chosen = _chosen(reduce(merge, layers, {}))
+    first = preset(chosen["network"], chosen["algorithm"], chosen["preset"])
+    return parse(TrainConfig, {**_merged([first, *layers], chosen["algorithm"]), **chosen}, source)
 
 
 def named_network(text: str, source: str) -> str | None:
@@ -157,30 +156,33 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _merged(layers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merged(layers: Sequence[Mapping[str, Any]], algorithm: AlgorithmName) -> dict[str, Any]:
     """All layers in one, each with the hyperparameters.json that it names below it."""
     merged: dict[str, Any] = {}
     for layer in layers:
         if (file := layer.get("hyperparameters")) is not None:
             chosen = read_hyperparameters(read_text(file, HyperparameterError), file)
-            merged = merge(merged, _from_hyperparameters(chosen))
+            merged = merge(merged, of_hyperparameters(chosen, algorithm))
             parse(TrainConfig, merged, file)
         merged = merge(merged, layer)
     return merged
 
 
-def _network(values: Mapping[str, Any]) -> str:
-    """The network that is asked for, else the one that the racer's metadata name, if we have it."""
-    name, metadata = values.get("network"), values.get("model_metadata")
-    if name is None and metadata is not None:
-        text = read_text(metadata, MetadataError)
-        read_metadata(text, metadata)
-        named = named_network(text, metadata)
-        name = our_network(named) if named in NETWORKS.names() else None
-    name = name or TrainConfig.model_fields["network"].default
-    if not is_reference(str(name)):
-        NETWORKS.get(name)
-    return str(name)
+def _chosen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Preset, algorithm and network: those that are asked for, else those that the racer's metadata name."""
+    fields = TrainConfig.model_fields
+    name = values.get("preset", fields["preset"].default)
+    algorithm, network = values.get("algorithm"), values.get("network")
+    if (file := values.get("model_metadata")) is not None:
+        text = read_text(file, MetadataError)
+        metadata = read_metadata(text, file)
+        algorithm = algorithm or metadata.training_algorithm
+        named = named_network(text, file)
+        network = network or (our_network(named) if named in NETWORKS.names() else None)
+    network = network or ("shallow" if name == "original" else fields["network"].default)
+    if not is_reference(str(network)):
+        NETWORKS.get(network)
+    return {"preset": name, "algorithm": algorithm or fields["algorithm"].default, "network": str(network)}
 
 
 def _checked(values: dict[str, Any], source: str) -> dict[str, Any]:
@@ -202,27 +204,3 @@ def _with_duration(values: dict[str, Any], source: str) -> dict[str, Any]:
     rest = {key: value for key, value in values.items() if key != _DURATION}
     others = {key: value for key, value in trainer.items() if key != _DURATION}
     return {**rest, "trainer": {**others, "duration": found[0]}}
-
-
-def _from_hyperparameters(file: Hyperparameters) -> dict[str, Any]:
-    """The original's settings in ours."""
-    bounds = {
-        **({"updates": file.term_cond_max_episodes} if "term_cond_max_episodes" in file.model_fields_set else {}),
-        **({"duration": file.job_duration_in_seconds} if file.job_duration_in_seconds is not None else {}),
-    }
-    return {
-        "ppo": {
-            "batch_size": file.batch_size,
-            "epochs": file.num_epochs,
-            "learning_rate": file.lr,
-            "entropy_weight": file.beta_entropy,
-            "discount": file.discount_factor,
-            "value_loss": file.loss_type,
-        },
-        "trainer": {"rollout_episodes": file.num_episodes_between_training, "rollout_steps": 10_000, **bounds},
-        "exploration": {
-            "exploration_type": file.exploration_type,
-            "e_greedy_value": file.e_greedy_value,
-            "epsilon_steps": file.epsilon_steps,
-        },
-    }

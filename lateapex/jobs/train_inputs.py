@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import Any
 
 from lateapex.config import parse
 from lateapex.env.reward import read_reward
@@ -16,6 +17,8 @@ from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_code import file_of, in_run, is_reference
 from lateapex.training.checkpoint import load_version
+from lateapex.training.ppo import PPOConfig
+from lateapex.training.sac import SACConfig
 from lateapex.world.vehicles import AUTO, load_vehicle, vehicle_of_version
 
 
@@ -42,9 +45,9 @@ def read_inputs(config: TrainConfig) -> Inputs:
         tracks,
         reward,
         metadata,
-        write_hyperparameters(_hyperparameters(config, given)),
+        write_hyperparameters(_hyperparameters(config, given), config.algorithm),
         _origin(config, metadata),
-        (*metadata.warnings, *given.warnings, *_network_notes(config, metadata)),
+        (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
         _code(config),
     )
@@ -63,14 +66,9 @@ def _code(config: TrainConfig) -> dict[str, str]:
 
 def _hyperparameters(config: TrainConfig, given: Hyperparameters) -> Hyperparameters:
     """The settings in the original's words; of the file that was given, what is no setting of ours."""
-    ppo, trainer = config.ppo, config.trainer
+    trainer = config.trainer
     values = {
-        "batch_size": ppo.batch_size,
-        "num_epochs": ppo.epochs,
-        "lr": ppo.learning_rate,
-        "beta_entropy": ppo.entropy_weight,
-        "discount_factor": ppo.discount,
-        "loss_type": ppo.value_loss,
+        **(_of_sac(config.sac) if config.algorithm == "sac" else _of_ppo(config.ppo)),
         "stack_size": given.stack_size,
         "term_cond_avg_score": given.term_cond_avg_score,
         **config.exploration.model_dump(),
@@ -78,6 +76,27 @@ def _hyperparameters(config: TrainConfig, given: Hyperparameters) -> Hyperparame
         **({"term_cond_max_episodes": trainer.updates} if trainer.updates else {}),
     }
     return parse(Hyperparameters, values)
+
+
+def _of_ppo(ppo: PPOConfig) -> dict[str, Any]:
+    return {
+        "batch_size": ppo.batch_size,
+        "num_epochs": ppo.epochs,
+        "lr": ppo.learning_rate,
+        "beta_entropy": ppo.entropy_weight,
+        "discount_factor": ppo.discount,
+        "loss_type": ppo.value_loss,
+    }
+
+
+def _of_sac(sac: SACConfig) -> dict[str, Any]:
+    return {
+        "batch_size": sac.batch_size,
+        "lr": sac.learning_rate,
+        "discount_factor": sac.discount,
+        "loss_type": "mean squared error",
+        "sac_alpha": sac.alpha,
+    }
 
 
 def _origin(config: TrainConfig, metadata: ModelMetadata) -> Origin | None:

@@ -110,14 +110,17 @@ class SquashedHead(nn.Module):
     """
 
     log_std_range: Final = (-20.0, 2.0)
+    width: Final = 256
+    """Of the dense layer between the features and the parameters, as in the original."""
 
     def __init__(self, features: int, size: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, 2 * size)
+        self.hidden = nn.Linear(features, self.width)
+        self.linear = nn.Linear(self.width, 2 * size)
 
     def forward(self, features: Tensor) -> Tensor:
         """`[B, F]` -> float32 `[B, 2 D]`."""
-        mean, log_std = self.linear(features).float().chunk(2, dim=1)
+        mean, log_std = self.linear(functional.relu(self.hidden(features))).float().chunk(2, dim=1)
         return torch.cat([mean, log_std.clamp(*self.log_std_range)], dim=1)
 
     @classmethod

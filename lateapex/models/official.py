@@ -63,7 +63,11 @@ class PictureEmbedder(nn.Module):
 
 
 class Official(NetworkModule):
-    """Base of the three."""
+    """Base of the three.
+
+    Args:
+        embedders_only: without the middleware, as the original builds the action-value networks of SAC.
+    """
 
     mono: ClassVar[Layers]
     """Embedder of one camera."""
@@ -71,7 +75,7 @@ class Official(NetworkModule):
     middleware: ClassVar[tuple[int, ...]]
     heavy = True
 
-    def __init__(self, spaces: Spaces) -> None:
+    def __init__(self, spaces: Spaces, *, embedders_only: bool = False) -> None:
         super().__init__(spaces)
         embedders: dict[str, nn.Module] = {}
         flat = 0
@@ -82,8 +86,9 @@ class Official(NetworkModule):
             else:
                 embedders[name], flat = _dense((shape[0], *_VECTOR)), flat + _VECTOR[-1]
         self.embedders = nn.ModuleDict(embedders)
-        self.dense = _dense((flat, *self.middleware))
-        self.features = self.middleware[-1]
+        widths = (flat,) if embedders_only else (flat, *self.middleware)
+        self.dense = _dense(widths)
+        self.features = widths[-1]
 
     def forward(self, stemmed: Mapping[str, Tensor]) -> Tensor:
         """`[B, features]`."""

@@ -9,6 +9,7 @@ What a model remembers of a car from step to step is a `Memory`. It is handed in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -150,14 +151,16 @@ class Policy(nn.Module):
         self.blueprint = blueprint
         self.inputs = Inputs(blueprint.transforms, blueprint.sensors, code)
         spaces, files = self.inputs.spaces, code or {}
-        generator = _generator(seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())  # for what makes its first weights itself
+        with seeded(seed) as generator:
             self.actor = Actor(build_network(blueprint.network, spaces, files), blueprint)
             critic_spaces = {**spaces, **blueprint.critic_sensors}
             self.critic = Critic(build_network(blueprint.critic, critic_spaces, files))
         self._same_stem = type(self.actor.network) is type(self.critic.network) and not blueprint.critic_sensors
-        _initialise(self, generator)
+        for part in (self.actor, self.critic):
+            glorot(part, generator)
+        _normalise_columns(self.critic.head.weight, 1.0, generator)
+        if blueprint.continuous:
+            _normalise_columns(self.actor.head.linear.weight, 0.01, generator)
 
     def memory(self, count: int) -> Memory:
         """What is known of `count` cars before their first step: nothing."""
@@ -305,22 +308,26 @@ def _joined_memory(parts: list[Memory], count: int) -> Memory:
     )
 
 
-def _generator(seed: int) -> torch.Generator:
+@contextmanager
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """A generator of first weights; torch's own, from which some modules draw theirs, is that of the seed meanwhile."""
     number = words(seed, 0, 0, WEIGHTS)[0]
-    return torch.Generator().manual_seed(int(number[0] << np.uint64(31) | number[1]))
+    generator = torch.Generator().manual_seed(int(number[0] << np.uint64(31) | number[1]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(generator.initial_seed())
+        yield generator
 
 
-def _initialise(policy: Policy, generator: torch.Generator) -> None:
-    """Glorot-uniform weights, zero biases; heads of values and means have normalised columns, as in the original."""
-    for part in (policy.actor, policy.critic):
-        for module in part.modules() if not part.network.own_weights else part.head.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                nn.init.xavier_uniform_(module.weight, generator=generator)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-    _normalise_columns(policy.critic.head.weight, 1.0, generator)
-    if policy.blueprint.continuous:
-        _normalise_columns(policy.actor.head.linear.weight, 0.01, generator)
+def glorot(module: nn.Module, generator: torch.Generator) -> None:
+    """Glorot-uniform weights, zero biases, in all convolutions and dense layers but those of networks of users."""
+    if isinstance(module, NetworkModule) and module.own_weights:
+        return
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight, generator=generator)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    for child in module.children():
+        glorot(child, generator)
 
 
 def _normalise_columns(weight: Tensor, norm: float, generator: torch.Generator) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lateapex.errors import ConfigError
 from lateapex.models.blueprint import Spaces
 from lateapex.models.networks import NETWORKS, NetworkModule, Stem, is_picture, scaled
+from lateapex.models.official import Official
 from lateapex.models.user_code import file_of, is_reference, load_class, told
 
 
@@ -57,15 +58,19 @@ class UserNetwork(NetworkModule):
         return ConfigError(told(error, self._path))
 
 
-def build_network(name: str, spaces: Spaces, code: Mapping[str, str]) -> NetworkModule:
+def build_network(name: str, spaces: Spaces, code: Mapping[str, str], *, embedders_only: bool = False) -> NetworkModule:
     """Build a network of the table, or of a user's file, whose text is in `code`.
+
+    Args:
+        embedders_only: the official ones without their dense layers; see `Official`.
 
     Raises:
         ConfigError: it is unknown, does not fit the sensors, or fails.
     """
     if is_reference(name):
         return UserNetwork(spaces, load_class(name, code), name)
-    return NETWORKS.get(name)(spaces)
+    kind = NETWORKS.get(name)
+    return kind(spaces, embedders_only=True) if embedders_only and issubclass(kind, Official) else kind(spaces)
 
 
 def is_heavy(name: str) -> bool:

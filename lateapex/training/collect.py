@@ -25,16 +25,6 @@ from lateapex.sim.random import ACTION, INPUT, uniforms
 from lateapex.training.exploration import ExplorationConfig, epsilon
 
 
-class Beyond(NamedTuple):
-    """States that steps led to and that are not those of the next step: after cut-off episodes, and after the last."""
-
-    rows: NDArray[np.int64]
-    """`[K]` of which steps, as t * N + n"""
-    actor_stem: Stem
-    """`[K, ...]` each"""
-    critic_stem: Stem
-
-
 class Rollout(NamedTuple):
     """Experience of N cars over T steps."""
 
@@ -57,8 +47,8 @@ class Rollout(NamedTuple):
     rewards: NDArray[np.float32]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
-    beyond: Beyond | None
-    """Where transitions were asked for."""
+    last: Seen
+    """What each car sees after the last step, `[N, ...]`; those whose episode it ended have begun anew."""
     episodes: list[EpisodeRecord]
     """Those that ended, in order."""
     laps_driven: float
@@ -101,7 +91,6 @@ class LocalCollector:
         task: the cars; its seed is that of the action draws too.
         bf16: act in bfloat16, as the update will compute.
         exploration: how actions are tried.
-        transitions: whether rollouts hold all states that steps led to.
 
     Raises:
         ConfigError: e-greedy exploration of a continuous action space.
@@ -113,7 +102,6 @@ class LocalCollector:
         *,
         bf16: bool = False,
         exploration: ExplorationConfig | None = None,
-        transitions: bool = False,
     ) -> None:
         self.task = task
         self.bf16 = bf16
@@ -123,7 +111,6 @@ class LocalCollector:
                 'exploration_type is "e-greedy", which needs a list of actions; the action space is continuous: '
                 'write "categorical"'
             )
-        self._transitions = transitions
         self._steps = 0
         self._memory: Memory | None = None
         self._recorder = EpisodeRecorder(task, "training")
@@ -139,8 +126,7 @@ class LocalCollector:
             if budget.episodes is not None and len(taken.ended) >= budget.episodes:
                 break
         self._memory = memory
-        taken.note(len(taken.rewards) - 1, self._everyone, policy.peek(self.task.observations, memory, self.task.fresh))
-        return taken.rollout(self._transitions)
+        return taken.rollout(policy.peek(self.task.observations, memory, self.task.fresh))
 
     def _step(self, policy: Policy, memory: Memory, taken: _Taken, t: int) -> Memory:
         """Let all cars take one step, and those whose episode it ends begin anew; returns what is remembered then."""
@@ -164,7 +150,7 @@ class LocalCollector:
         if cut.any():
             cars = np.flatnonzero(cut)
             seen = {name: value[cars] for name, value in task.observations.items()}
-            taken.note(t, cars, policy.peek(seen, decision.memory.of(cars), task.fresh[cars]))
+            taken.cut_values.append((t, cars, policy.peek(seen, decision.memory.of(cars), task.fresh[cars]).values))
         done = np.flatnonzero(over | cut)
         if len(done):
             task.begin(done)
@@ -207,7 +193,8 @@ class _Taken:
         self.truncated: list[NDArray[np.bool_]] = []
         self.ended: list[EpisodeRecord] = []
         self.way = 0.0
-        self._beyond: list[tuple[int, NDArray[np.int64], Seen]] = []
+        self.cut_values: list[tuple[int, NDArray[np.int64], Tensor]] = []
+        """Step, cars, and what the states were worth in which they were cut off."""
 
     def add(
         self,
@@ -226,18 +213,13 @@ class _Taken:
         self.terminated.append(over)
         self.truncated.append(cut)
 
-    def note(self, t: int, cars: NDArray[np.int64], seen: Seen) -> None:
-        """Append what step t of some cars led to."""
-        self._beyond.append((t, cars, seen))
-
-    def rollout(self, transitions: bool) -> Rollout:
-        """All steps in one."""
+    def rollout(self, last: Seen) -> Rollout:
+        """All steps in one; `last` is what is seen after them."""
         decisions = self.decisions
         values = torch.stack([decision.values for decision in decisions]).numpy()
-        following = np.concatenate([values[1:], np.zeros_like(values[:1])])
-        # The last note is of all cars, also of those that were cut off in the last step and began anew: so backwards.
-        for t, cars, seen in reversed(self._beyond):
-            following[t, cars] = seen.values.numpy()
+        following = np.concatenate([values[1:], last.values.numpy()[None]])
+        for t, cars, worth in self.cut_values:
+            following[t, cars] = worth.numpy()
         return Rollout(
             actor_stem=_stacked([decision.actor_stem for decision in decisions]),
             critic_stem=_stacked([decision.critic_stem for decision in decisions]),
@@ -251,21 +233,10 @@ class _Taken:
             rewards=np.stack(self.rewards).astype(np.float32),
             terminated=np.stack(self.terminated),
             truncated=np.stack(self.truncated),
-            beyond=self._transitions() if transitions else None,
+            last=last,
             episodes=self.ended,
             laps_driven=self.way,
         )
-
-    def _transitions(self) -> Beyond:
-        """Those noted, each step once: of a car that was cut off in the last step what it saw before it began anew."""
-        count = len(self.rewards[0])
-        rows = np.concatenate([t * count + cars for t, cars, _ in self._beyond])
-        _, first = np.unique(rows, return_index=True)
-        stems = ([getattr(seen, name) for _, _, seen in self._beyond] for name in ("actor_stem", "critic_stem"))
-        actor, critic = (
-            {name: torch.cat([part[name] for part in parts])[first] for name in parts[0]} for parts in stems
-        )
-        return Beyond(rows[first], actor, critic)
 
 
 def _stacked(stems: list[Stem]) -> Stem:

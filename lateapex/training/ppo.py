@@ -17,6 +17,7 @@ from lateapex.config import Config
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
+from lateapex.storage import Storage
 from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
 from lateapex.training.sequences import Part, Sequences
@@ -136,14 +137,19 @@ class PPO:
                 "gradient_norm": float(norm),
             }
 
-    def state(self) -> dict[str, Any]:
+    def state(self, storage: Storage) -> dict[str, Any]:
         """Optimiser and count, for a checkpoint."""
+        del storage
         return {"optimizer": self._optimizer.state_dict(), "updates": self.updates}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any], storage: Storage) -> None:
         """Return to a saved state."""
+        del storage
         self._optimizer.load_state_dict(state["optimizer"])
         self.updates = int(state["updates"])
+
+    def tidy(self, storage: Storage) -> None:
+        """No files are kept."""
 
 
 class _Samples(NamedTuple):

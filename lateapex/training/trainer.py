@@ -34,6 +34,7 @@ from lateapex.world.track_list import track_label
 
 Outcome = Literal["goal", "steps", "duration", "updates", "stopped"]
 
+_WAY_JUDGED = 1.0  # laps, over all cars, in which falls are counted
 _EVALUATION_STREAM = 1_000_000_007  # added to the seed, so that evaluation starts are none of training's
 
 
@@ -75,6 +76,10 @@ class Progress:
     """Evaluations in a row in which every start was a complete lap."""
     evaluated_at: int = 0
     """Update of the newest evaluation."""
+    falls: int = 0
+    """Episodes that ended before the lap did, since the car's way was last judged."""
+    way: float = 0.0
+    """Laps driven since then."""
     best_score: float = -math.inf
     """Mean progress of the best evaluation, percent."""
     best_name: str = ""
@@ -174,10 +179,11 @@ class Trainer:
             {
                 "progress": {item.name: getattr(at, item.name) for item in fields(at)},
                 "weights": self.policy.state_dict(),
-                "algorithm": self._algorithm.state(),
+                "algorithm": self._algorithm.state(self._storage),
                 "collector": self.collector.snapshot(),
             },
         )
+        self._algorithm.tidy(self._storage)
         drop_versions(self._storage, names)
         self._durable = names
 
@@ -218,7 +224,7 @@ class Trainer:
         try:
             self.progress = Progress(**state["progress"])
             self.policy.load_state_dict(state["weights"])
-            self._algorithm.restore(state["algorithm"])
+            self._algorithm.restore(state["algorithm"], self._storage)
             self.collector.restore(state["collector"])
         except (ConfigError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
             raise RunError(
@@ -269,11 +275,15 @@ class Trainer:
             )
 
     def _evaluation_due(self, rollout: Rollout) -> bool:
-        failures = sum(episode.status != "lap_complete" for episode in rollout.episodes)
-        if self.config.until_laps and failures <= max(rollout.laps_driven, 0.5):
-            return True
-        self.progress.passed = 0
-        return self.progress.updates % self.config.evaluation_interval == 0
+        at = self.progress
+        at.falls += sum(episode.status != "lap_complete" for episode in rollout.episodes)
+        at.way += rollout.laps_driven
+        if at.way >= _WAY_JUDGED:
+            promising, at.falls, at.way = at.falls <= at.way, 0, 0.0
+            if self.config.until_laps and promising:
+                return True
+            at.passed = 0
+        return at.updates % self.config.evaluation_interval == 0
 
     def _evaluate(self) -> None:
         """Drive every evaluation start greedily; note whether this is the best model so far."""

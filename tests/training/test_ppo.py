@@ -15,7 +15,8 @@ from torch import nn
 
 from lateapex.config import parse
 from lateapex.errors import ConfigError
-from lateapex.models.policy import Policy
+from lateapex.models.policy import Policy, Seen
+from lateapex.storage import MemoryStorage
 from lateapex.training.collect import Rollout
 from lateapex.training.ppo import PPO, PPOConfig
 
@@ -54,7 +55,7 @@ def made_rollout(policy: Policy, steps: int, cars: int = 1, seed: int = 0, **cha
         "rewards": random.normal(0, 1, shape).astype(np.float32),
         "terminated": over,
         "truncated": (random.random(shape) < 0.1) & ~over,
-        "beyond": None,
+        "last": Seen({}, {}, torch.zeros(cars)),
         "episodes": [],
         "laps_driven": 0.0,
     }
@@ -306,14 +307,14 @@ def test_the_seed_decides_the_weights_that_come_out(continuous: bool) -> None:
 def test_a_restored_algorithm_goes_on_as_the_saved_one() -> None:
     policy, algorithm = trained(2)
     buffer = io.BytesIO()
-    torch.save({"weights": policy.state_dict(), "algorithm": algorithm.state()}, buffer)
+    torch.save({"weights": policy.state_dict(), "algorithm": algorithm.state(MemoryStorage())}, buffer)
     buffer.seek(0)
     saved = torch.load(buffer, weights_only=True)
-    assert algorithm.state()["updates"] == saved["algorithm"]["updates"] == 2
+    assert algorithm.state(MemoryStorage())["updates"] == saved["algorithm"]["updates"] == 2
     other = made_policy(9)
     restored = PPO(other, PPOConfig(batch_size=8, epochs=2))
     other.load_state_dict(saved["weights"])
-    restored.restore(saved["algorithm"])
+    restored.restore(saved["algorithm"], MemoryStorage())
     rollout = made_rollout(policy, 16, 2, seed=5)
     assert algorithm.update(rollout) == restored.update(rollout)
     assert same(weights(policy), weights(other))
@@ -344,7 +345,7 @@ def test_a_rollout_is_not_changed_by_learning_from_it() -> None:
     rollout = made_rollout(policy, 16, 2)
     kept = copy.deepcopy(rollout)
     PPO(policy, PPOConfig()).update(rollout)
-    for name, one, two in zip(rollout._fields, rollout, kept, strict=True):
+    for name, one, two in zip(rollout._fields, rollout._replace(last=0), kept._replace(last=0), strict=True):
         parts = [(one[key], two[key]) for key in one] if isinstance(one, dict) else [(one, two)]
         assert all(np.array_equal(np.asarray(ours), np.asarray(theirs)) for ours, theirs in parts), name
 

@@ -55,7 +55,7 @@ class MadeCollector:
             *({"flat": torch.zeros(*shape, 4)} for _ in range(2)),
             *(torch.zeros(shape) for _ in range(5)),
             *(np.zeros(shape, np.float32) for _ in range(5)),
-            beyond=None,
+            last=None,
             episodes=[episode(count, status=status) for status in self.ended],
             laps_driven=self.laps_driven,
         )
@@ -79,10 +79,13 @@ class MadeAlgorithm:
             self.policy.critic.head.bias.add_(1.0)
         return self.losses
 
-    def state(self):
+    def state(self, storage):
         return {}
 
-    def restore(self, state):
+    def restore(self, state, storage):
+        pass
+
+    def tidy(self, storage):
         pass
 
 
@@ -301,13 +304,23 @@ def test_an_update_in_which_nothing_ended_has_no_means(run):
         ((OFF,), 0.9, False),
         ((OFF, OFF, LAP), 2.0, True),
         ((OFF, OFF, LAP), 1.9, False),
-        ((), 0.0, True),  # no failure at all
+        ((), 1.0, True),  # no failure at all
+        ((), 0.6, False),  # less than a lap says nothing yet
     ],
 )
 def test_evaluations_come_early_once_the_car_fails_no_more_than_once_a_lap(run, ended, laps_driven, due):
     made = run(updates=2, until_laps=True, collected={"ended": ended, "laps_driven": laps_driven})
     made.go()
     assert made.evaluated == ([1, 2] if due else [2])
+
+
+def test_short_rollouts_are_judged_together_once_a_lap_is_driven(run):
+    made = run(updates=8, until_laps=True, evaluation_interval=100, collected={"ended": (), "laps_driven": 0.4})
+    made.go()
+    assert made.evaluated == [3, 6, 8]  # after 1.2 laps each, and at the end
+    made = run(updates=8, until_laps=True, evaluation_interval=100, collected={"ended": (OFF,), "laps_driven": 0.4})
+    made.go()
+    assert made.evaluated == [8]
 
 
 def test_the_last_update_is_evaluated_once(run):
