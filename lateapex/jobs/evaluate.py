@@ -21,6 +21,7 @@ from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import best_of, draw_film
+from lateapex.jobs.job_parameters import evaluation_files
 from lateapex.jobs.job_reward import watched
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import (
@@ -192,6 +193,8 @@ def _evaluate(
         storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
     entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
     storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
+    for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint).items():
+        storage.write(file, text.encode())
     suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
     parts = []
     for track, part, suffix in zip(tracks, driven, suffixes, strict=True):

@@ -22,13 +22,14 @@ from lateapex.config import Config
 from lateapex.errors import ConfigError, FormatError, HyperparameterError, LateapexError, RunError, StorageError
 from lateapex.formats.checkpoints import read_checkpoints, read_coach_checkpoint
 from lateapex.formats.env_file import read_env
-from lateapex.formats.job_yaml import Parameters, first, read_parameters, world_of, write_parameters
+from lateapex.formats.job_yaml import Parameters, first, read_parameters, write_parameters
 from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import Bounds, ModelDescription, describe_model
 from lateapex.formats.training_log import JobLog, read_log
 from lateapex.jobs.archive import ENDINGS, Contents, opened
 from lateapex.jobs.import_layout import Found, Layout, Passed, Role, family, is_wanted, job_kind, layout_of, models_in
 from lateapex.jobs.import_steps import Steps, learning_lines
+from lateapex.jobs.job_parameters import track_of
 from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, free_name
 from lateapex.storage import DiskStorage
 from lateapex.world.official import official_routes
@@ -55,7 +56,7 @@ class ImportResult:
     family: str
     """The system that wrote the files."""
     world: str
-    """Name of the track; "unknown" where no file says it."""
+    """Names of the tracks, each with its direction; "unknown" where no file says it."""
     model: str
     """Network and actions in words; "unknown" as above."""
     race_type: str
@@ -132,7 +133,9 @@ class _Import:
             family=family(self.layout),
             world=world,
             model=_in_words(description),
-            race_type=first(parameters, "RACE_TYPE") or _first_told(log.race_type for _, log in logs) or UNKNOWN,
+            race_type=_first_told(first(one, "RACE_TYPE") for one in parameters)
+            or _first_told(log.race_type for _, log in logs)
+            or UNKNOWN,
             taken=steps.counts(),
             notes=self.notes,
             passed=sorted(set(self.layout.passed)),
@@ -200,8 +203,8 @@ class _Import:
             self.notes.append(f"{file.name}: {more} more broken lines were skipped")
         return log
 
-    def _parameters(self, logs: list[tuple[Found, JobLog]]) -> Parameters:
-        """Those of training, from their file or the log that repeats them; of evaluation if there are no others."""
+    def _parameters(self, logs: list[tuple[Found, JobLog]]) -> list[Parameters]:
+        """Those of training, one for each track, or from the log that repeats them; else one of evaluation."""
         files: dict[Role, list[Parameters]] = {"training parameters": [], "evaluation parameters": []}
         for role, found in files.items():
             for file in self.layout.of(role):
@@ -209,12 +212,12 @@ class _Import:
                 found += [parameters] if parameters else []
         trained = files["training parameters"]
         if not trained:
-            trained = [log.parameters for _, log in logs if log.parameters and log.job_type == "TRAINING"]
+            trained = [log.parameters for _, log in logs if log.parameters and log.job_type == "TRAINING"][:1]
             if trained:
                 self.storage.write("training_params.yaml", write_parameters(trained[0]).encode())
                 self.notes.append("training_params.yaml was made from a log")
-        others = (log.parameters for _, log in logs if log.parameters)
-        return next(iter([*trained, *files["evaluation parameters"], *others]), {})
+        others = [log.parameters for _, log in logs if log.parameters]
+        return trained or [*files["evaluation parameters"], *others][:1]
 
     def _metadata(self, logs: list[tuple[Found, JobLog]]) -> ModelDescription | None:
         description: ModelDescription | None = self._first("metadata", METADATA, describe_model)
@@ -245,12 +248,13 @@ class _Import:
                 break
         return values or {}
 
-    def _world(self, parameters: Parameters, logs: list[tuple[Found, JobLog]]) -> str:
+    def _world(self, parameters: list[Parameters], logs: list[tuple[Found, JobLog]]) -> str:
         told = []
         for file in self.layout.of("environment"):
             env = self._checked(file, Path(file.name).name, read_env)
             told += [env.values().get("DR_WORLD_NAME", "")] if env is not None and file.name.endswith("run.env") else []
-        return world_of(parameters) or _first_told([*(log.world for _, log in logs), *told])
+        asked = dict.fromkeys(track for one in parameters if (track := track_of(one)))
+        return ",".join(asked) or _first_told([*(log.world for _, log in logs), *told])
 
     def _world_by_length(self, lengths: set[float]) -> str:
         """The one official track that is as long as the traces say, to the millimetre."""

@@ -21,6 +21,7 @@ from lateapex.env.reward_base import Reward
 from lateapex.errors import LateapexError, RunError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
+from lateapex.jobs.job_parameters import training_names
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.machine import processor_name
 from lateapex.jobs.run_tracks import route_files, track_files, track_notes, tracks_from
@@ -63,6 +64,8 @@ class Inputs(NamedTuple):
     metadata: ModelMetadata
     hyperparameters: str
     """JSON text"""
+    parameters: Mapping[str, str]
+    """YAML texts by the names of their files."""
     origin: Origin | None = None
     notes: tuple[str, ...] = ()
     """What a racer may not expect, one line each."""
@@ -103,12 +106,14 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
 
 def drop_run(storage: Storage) -> None:
     """Remove a run that never learned anything, so that its name is free for the next try."""
+    tracks = track_files(_read_toml(storage))
     names = (
         SETTINGS,
         REWARD,
         METADATA,
         HYPERPARAMETERS,
-        *track_files(_read_toml(storage)),
+        *training_names(len(tracks)),
+        *tracks,
         FIRST_MODEL,
         *storage.list(CODE),
     )
@@ -238,6 +243,7 @@ def _files_of(config: Config, inputs: Inputs) -> dict[str, bytes]:
         REWARD: inputs.reward.encode(),
         METADATA: inputs.metadata.text.encode(),
         HYPERPARAMETERS: inputs.hyperparameters.encode(),
+        **{name: text.encode() for name, text in inputs.parameters.items()},
         **route_files(inputs.tracks),
         **{CODE + name: text.encode() for name, text in inputs.code.items()},
         **({FIRST_MODEL: inputs.origin.data} if inputs.origin else {}),

@@ -11,6 +11,7 @@ from lateapex.errors import ConfigError, HyperparameterError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
 from lateapex.jobs.config_file import read_text
+from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_metadata
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
@@ -46,6 +47,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
         reward,
         metadata,
         write_hyperparameters(_hyperparameters(config, given), config.algorithm),
+        training_files(tracks, config.starts, config.trainer.evaluation_trials),
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),

@@ -203,6 +203,7 @@ def test_an_evaluation_changes_nothing_that_was_there(copied):
         f"{result.folder}/laps.png",
         f"{result.folder}/lap.mp4",
         f"metrics/evaluation/{result.folder}.json",
+        f"eval_params_{result.folder.removeprefix('evaluation-')}.yaml",
     }
 
 

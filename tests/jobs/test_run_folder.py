@@ -43,13 +43,16 @@ from lateapex.training.trainer import TrainerConfig
 from lateapex.world.track import load_track, track_names
 from lateapex.world.vehicle import Vehicle
 
-FILES = {REWARD, METADATA, HYPERPARAMETERS, TRACK, SETTINGS}
+PARAMETERS = "training_params.yaml"
+FILES = {REWARD, METADATA, HYPERPARAMETERS, PARAMETERS, TRACK, SETTINGS}
 
 
 def inputs(track="kidney", reward="quick_laps"):
     hyperparameters = write_hyperparameters(Hyperparameters())
     tracks = [load_track(name) for name in ([track] if isinstance(track, (str, Path)) else track)]
-    return Inputs(tracks, load_reward(reward).text, default_metadata(), hyperparameters)
+    return Inputs(
+        tracks, load_reward(reward).text, default_metadata(), hyperparameters, {"training_params.yaml": "---\n"}
+    )
 
 
 def read_track(storage):
