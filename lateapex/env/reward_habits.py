@@ -159,8 +159,6 @@ def hint(error: BaseException, params: Mapping[str, Any]) -> str:
         return f" .{name} is Python 2; write {OLD_METHODS[name]}."
     elif isinstance(error, TypeError) and re.search(r"indices must be integers|'float' object cannot be interp", text):
         return " In Python 3 / always gives a float; write // for a whole number."
-    elif isinstance(error, TypeError) and "0-dimensional arrays can be converted" in text:
-        return " The array has one element, and NumPy takes no such array for a number any more; write array.item()."
     elif isinstance(error, ModuleNotFoundError):
         return " A reward is one file: what it imports has to be installed, or to stand in it."
     return ""

@@ -58,7 +58,6 @@ def test_tabs_mixed_with_blanks_are_told() -> None:
         ("for k, v in params.iteritems(): pass", ".iteritems is Python 2; write .items()."),
         ("params['waypoints'][len(params['waypoints']) / 2]", "write // for a whole number."),
         ("range(7 / 2)", "write // for a whole number."),
-        ("import numpy as np; float(np.ones(1))", "write array.item()."),
         ("params['waypoints'][117]", "This track has 24 waypoints; are these the indices of another?"),
     ],
 )
