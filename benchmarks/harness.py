@@ -7,6 +7,7 @@ with `print_table` and, where `--json FILE` is given, `write_rows`.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -151,6 +152,38 @@ def _one_run(work: Callable[[], object], seconds: float, clock: Callable[[], flo
         calls += 1
         passed = clock() - start
     return passed / calls
+
+
+class Stopwatch:
+    """How the time of some work divides into parts.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.seconds: dict[str, float] = {}
+        """By part."""
+        self._clock = clock
+        self._inner: list[float] = []
+
+    def watch(self, owner: Any, name: str, part: str) -> None:
+        """Count the time of a method of one object from now on; what it spends in others that are watched is theirs."""
+        plain = getattr(owner, name)
+
+        @functools.wraps(plain)
+        def timed(*arguments: Any, **named: Any) -> Any:
+            start = self._clock()
+            self._inner.append(0.0)
+            try:
+                return plain(*arguments, **named)
+            finally:
+                passed = self._clock() - start
+                self.seconds[part] = self.seconds.get(part, 0.0) + passed - self._inner.pop()
+                if self._inner:
+                    self._inner[-1] += passed
+
+        setattr(owner, name, timed)
 
 
 # ---------------------------------------------------------------------------------------------------------- the numbers

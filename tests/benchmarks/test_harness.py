@@ -71,6 +71,41 @@ def test_work_that_always_takes_the_same_is_measured_as_that(takes: float, runs:
     assert found == pytest.approx(takes, rel=1e-6)
 
 
+class Worker:
+    """Works for 1 s, has the helper work for 2 s each of two times, and works for 4 s more."""
+
+    def __init__(self, clock: FalseClock) -> None:
+        self.clock = clock
+
+    def work(self) -> str:
+        """Fails at the end where the clock has passed 110."""
+        self.clock.sleep(1.0)
+        self.help()
+        self.help()
+        self.clock.sleep(4.0)
+        if self.clock.now > 110.0:
+            raise ValueError("tired")
+        return "done"
+
+    def help(self) -> None:
+        self.clock.sleep(2.0)
+
+
+def test_stopwatch_counts_inner_work_once_also_where_it_fails() -> None:
+    clock = FalseClock()
+    stopwatch, worker = harness.Stopwatch(clock), Worker(clock)
+    stopwatch.watch(worker, "work", "own")
+    stopwatch.watch(worker, "help", "helper's")
+    assert worker.work() == "done"
+    assert stopwatch.seconds == {"own": 5.0, "helper's": 4.0}
+    with pytest.raises(ValueError, match="tired"):
+        worker.work()
+    worker.help()
+    assert stopwatch.seconds == {"own": 10.0, "helper's": 10.0}
+    Worker(clock).help()
+    assert stopwatch.seconds["helper's"] == 10.0
+
+
 # ----------------------------------------------------------------------------------------------------- a quiet machine
 
 
