@@ -61,7 +61,7 @@ def write(name, content):
         (["--model-metadata", "."], r"cannot read \.: "),
         (["--hyperparameters", "missing.json"], r"no file is at missing\.json; lateapex init DIR writes one"),
         (["--network", "lena"], r"no network is called 'lena'; did you mean 'lean'\?"),
-        (["--network", "deep"], r"no network is called 'deep'; known: lean, shallow"),
+        (["--network", "vast"], r"no network is called 'vast'; known: lean, shallow"),
         (["--precision", "half"], r"precision is 'half'; input should be 'auto', 'float32' or 'bfloat16'"),
         (["--steps", "0"], r"steps is 0; input should be greater than or equal to 1"),
         (["--steps", "-5"], r"steps is -5"),

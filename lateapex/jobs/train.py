@@ -180,6 +180,8 @@ def _assembled(
     """Put the parts of a run together, ready for its first update."""
     torch.set_num_threads(config.torch_threads)
     torch.use_deterministic_algorithms(True)
+    # It would fill new memory before what is computed is written there: nothing of ours reads what it did not write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # missing from the stubs
     bf16 = config.precision == "bfloat16"
     shared: dict[str, Any] = {
         "reward": reward,

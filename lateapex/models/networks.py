@@ -101,6 +101,9 @@ class Lean(NetworkModule):
         rows, columns = height // self.pool, width // self.pool
         tiles = pictures[:, : rows * self.pool, : columns * self.pool]
         tiles = tiles.reshape(batch, rows, self.pool, columns, self.pool, channels)
+        if pictures.dtype == torch.uint8 and channels == 1 and width % self.pool == 0 and pictures.is_contiguous():
+            means = _sums_of_words(pictures, rows, columns) / (self.pool**2 * 127.5) - 1.0
+            return means.flatten(1)
         if pictures.dtype == torch.uint8:
             sums = tiles.sum(dim=4, dtype=torch.int32).sum(dim=2, dtype=torch.int32).float()
             means = sums / (self.pool**2 * 127.5) - 1.0
@@ -112,6 +115,17 @@ class Lean(NetworkModule):
         """`[B, flat]` -> `[B, 64]`."""
         features: Tensor = self.dense(stemmed["flat"])
         return features
+
+
+def _sums_of_words(pictures: Tensor, rows: int, columns: int) -> Tensor:
+    """Sums over 4x4 pixels of grey pictures, `[B, rows, columns]`.
+
+    Four bytes of a row are added as one word, which takes half the time.
+    """
+    batch, height, width = pictures.shape[:3]
+    words = pictures.reshape(batch, height, width).view(torch.int32)[:, : 4 * rows].reshape(batch, rows, 4, columns)
+    pairs = ((words & 0x00FF00FF) + ((words >> 8) & 0x00FF00FF)).sum(dim=2, dtype=torch.int32)
+    return ((pairs & 0xFFFF) + ((pairs >> 16) & 0xFFFF)).float()
 
 
 class Recurrent(Lean):
