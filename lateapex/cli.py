@@ -21,6 +21,7 @@ from lateapex.commands.fidelity import fidelity
 from lateapex.commands.film import film
 from lateapex.commands.import_run import import_run
 from lateapex.commands.init import init
+from lateapex.commands.inputs import app as inputs_app
 from lateapex.commands.line import find_line
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
@@ -41,7 +42,7 @@ class _InOrder(TyperGroup):
 
 _ORDER = [
     *("init", "check", "train", "evaluate", "film", "runs", "import"),
-    *("tracks", "rewards", "vehicles", "line", "fidelity", "doctor"),
+    *("tracks", "rewards", "vehicles", "inputs", "line", "fidelity", "doctor"),
 ]
 
 app = typer.Typer(
@@ -63,7 +64,7 @@ app.command("import", epilog="Example: lateapex import my-model.tar.gz --out run
 app.command("line", epilog="Example: lateapex line oval")(find_line)
 app.command(epilog="Example: lateapex fidelity --traces steps.csv.gz --physics 5")(fidelity)
 app.command(epilog="Example: lateapex doctor")(doctor)
-for _group in (runs_app, tracks_app, rewards_app, vehicles_app):
+for _group in (runs_app, tracks_app, rewards_app, vehicles_app, inputs_app):
     app.add_typer(_group)
 
 

@@ -15,6 +15,17 @@ Sandbox = Annotated[
     typer.Option("--sandbox", help="Run the reward, a stranger's file, in a process of its own, behind walls (Linux)."),
 ]
 
+Transforms = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--transform",
+        help="What happens to pictures before the network: crop, grey, resize, normalise, stack, difference, edges, "
+        "blur, cutout or mask, with options (crop:top=40), or your own (my_file.py:MyTransform); given once for each, "
+        "in their order.",
+        show_default=False,
+    ),
+]
+
 
 def console(to_stderr: bool) -> Console:
     """A console for prose; lines are as long as they are."""

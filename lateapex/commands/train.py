@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from lateapex.commands.runs import bytes_text
-from lateapex.commands.terminal import Json, Sandbox, clean_stdout, console
+from lateapex.commands.terminal import Json, Sandbox, Transforms, clean_stdout, console
 from lateapex.errors import ConfigError, RewardError
 
 if TYPE_CHECKING:  # heavy: torch and numba
@@ -74,6 +74,7 @@ def train(
     hyperparameters: HyperparametersFile = None,
     vehicle: VehicleName = None,
     network: NetworkName = None,
+    transform: Transforms = None,
     config: ConfigFile = None,
     pretrained: From = None,
     checkpoint: Checkpoint = None,
@@ -98,6 +99,7 @@ def train(
         "hyperparameters": hyperparameters,
         "vehicle": vehicle,
         "network": network,
+        "transforms": transform,
         "pretrained": pretrained,
         "pretrained_checkpoint": checkpoint,
         "seed": seed,
@@ -131,7 +133,7 @@ def train(
 
 def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
     """A resumed run keeps what it was started with."""
-    flags = {"pretrained": "from", "pretrained_checkpoint": "checkpoint"}
+    flags = {"pretrained": "from", "pretrained_checkpoint": "checkpoint", "transforms": "transform"}
     given = ["--" + flags.get(name, name).replace("_", "-") for name, value in settings.items() if value is not None]
     if resume is not None and given:
         raise ConfigError(f"--resume goes on with the run as it is; {given[0]} cannot be changed, leave it out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -51,14 +52,18 @@ def read_inputs(config: TrainConfig) -> Inputs:
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
-        _code(config),
+        user_files((config.network, config.critic, *config.transforms)),
     )
 
 
-def _code(config: TrainConfig) -> dict[str, str]:
-    """Texts of the user's files that the settings name, by the files' names."""
+def user_files(names: Iterable[str]) -> dict[str, str]:
+    """Texts of the user's files that names of networks and transforms stand for, by the files' names.
+
+    Raises:
+        ConfigError: a file cannot be read, or two have the same name.
+    """
     texts: dict[str, str] = {}
-    for reference in filter(is_reference, (config.network, config.critic, *config.transforms)):
+    for reference in filter(is_reference, names):
         path = file_of(reference)
         text, name = read_text(path, ConfigError), PurePath(path).name
         if texts.setdefault(name, text) != text:

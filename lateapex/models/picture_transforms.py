@@ -19,6 +19,8 @@ from lateapex.errors import ConfigError
 PictureShape: TypeAlias = tuple[int, int, int]
 """H, W, C"""
 
+LARGEST: Final = 4096
+"""Most rows or columns that an option may speak of."""
 _FARTHEST: Final = 3.0  # deviations after which the bell curve of a blur is cut off
 
 
@@ -62,8 +64,8 @@ class Resize:
     draws: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        at_least("resize", "width", self.width, 1)
-        at_least("resize", "height", self.height, 1)
+        check_whole("resize", "width", self.width, 1, LARGEST)
+        check_whole("resize", "height", self.height, 1, LARGEST)
 
     def shape(self, shape: PictureShape) -> PictureShape:
         """The size that is asked for."""
@@ -185,14 +187,14 @@ def to_bytes(values: Tensor) -> Tensor:
     return values.round().clamp(0.0, 255.0).to(torch.uint8)
 
 
-def at_least(transform: str, option: str, value: int, least: int) -> None:
-    """Refuse an option below `least`.
+def check_whole(transform: str, option: str, value: int, least: int, most: int) -> None:
+    """Refuse an option outside its range.
 
     Raises:
         ConfigError: it is.
     """
-    if value < least:
-        raise ConfigError(f"{transform}: {option} is {value}; {least} or more is needed")
+    if not least <= value <= most:
+        raise ConfigError(f"{transform}: {option} is {value}; {least} to {most} are needed")
 
 
 def _sum_of_shifted(values: Tensor, dim: int, weights: list[float] | tuple[int, ...]) -> Tensor:

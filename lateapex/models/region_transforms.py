@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from lateapex.errors import ConfigError
-from lateapex.models.picture_transforms import PictureShape, at_least
+from lateapex.models.picture_transforms import LARGEST, PictureShape, check_whole
 
 GREY: Final = 128
 """Half-grey, with which is filled what a network shall not see."""
@@ -32,7 +32,7 @@ class Crop:
 
     def __post_init__(self) -> None:
         for side in ("top", "bottom", "left", "right"):
-            at_least("crop", side, getattr(self, side), 0)
+            check_whole("crop", side, getattr(self, side), 0, LARGEST)
 
     def shape(self, shape: PictureShape) -> PictureShape:
         """H and W less what is taken off."""
@@ -64,8 +64,8 @@ class Cutout:
     history: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        at_least("cutout", "size", self.size, 1)
-        at_least("cutout", "count", self.count, 1)
+        check_whole("cutout", "size", self.size, 1, LARGEST)
+        check_whole("cutout", "count", self.count, 1, 64)
 
     @property
     def draws(self) -> int:
@@ -114,8 +114,8 @@ class Mask:
     draws: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        at_least("mask", "top", self.top, 0)
-        at_least("mask", "bottom", self.bottom, 0)
+        check_whole("mask", "top", self.top, 0, LARGEST)
+        check_whole("mask", "bottom", self.bottom, 0, LARGEST)
         if not 0 <= self.value <= 255:
             raise ConfigError(f"mask: value is {self.value}; 0 (black) to 255 (white) are needed")
         if self.polygon and (len(self.polygon) < 6 or len(self.polygon) % 2):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import torch
 from torch import Tensor
 
-from lateapex.models.picture_transforms import PictureShape, at_least
+from lateapex.models.picture_transforms import PictureShape, check_whole
+
+MOST: Final = 64
+"""Most pictures, or steps, that an option may speak of: above four seconds."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +26,8 @@ class Stack:
     draws: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        at_least("stack", "frames", self.frames, 1)
-        at_least("stack", "every", self.every, 1)
+        check_whole("stack", "frames", self.frames, 1, MOST)
+        check_whole("stack", "every", self.every, 1, MOST)
 
     @property
     def history(self) -> int:
@@ -56,7 +59,7 @@ class Difference:
     draws: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        at_least("difference", "steps", self.steps, 1)
+        check_whole("difference", "steps", self.steps, 1, MOST)
 
     @property
     def history(self) -> int:
