@@ -92,6 +92,29 @@ class EpisodeRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Payment:
+    """What the reward paid in an update's finished episodes; means are NaN where there is nothing to take them of."""
+
+    lowest: float
+    """Of all steps."""
+    highest: float
+    still_steps: int
+    """Steps, the first second of an episode apart, in which the car hardly moved."""
+    still_reward: float
+    """Their mean reward."""
+    moving_steps: int
+    """All others."""
+    moving_reward: float
+    immobilized: int
+    """Episodes that ended since the car stood still."""
+    immobilized_reward: float
+    """Their mean sum of rewards."""
+    others: int
+    """Episodes that ended in another way."""
+    others_reward: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class UpdateRecord:
     """One collect-then-update cycle."""
 
@@ -112,9 +135,14 @@ class UpdateRecord:
     best_lap: float | None
     """Fastest complete lap of the run so far, s."""
     losses: Mapping[str, float] = field(default_factory=dict)
-    """policy_loss, value_loss, entropy, kl, clip_share, learning_rate ..."""
+    """policy_loss, value_loss, entropy, kl, clip_share, learning_rate, gradient_norm, weight_norm ..."""
+    actions: tuple[int, ...] = ()
+    """How often each action of the list was taken; empty in a continuous action space."""
+    payment: Payment | None = None
+    """None where no episode finished."""
     seconds: Mapping[str, float] = field(default_factory=dict)
-    """Wall seconds by phase (collect, update); the only part that two equal runs differ in."""
+    """Wall seconds by phase, none counted twice: simulate (physics and pictures), inference, reward (while other
+    threads draw), update, save (since the update before); the only part that two equal runs differ in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +175,22 @@ class EvaluationRecord:
     """Whether this version is the best so far; an equal score counts, so the newer wins."""
     tracks: tuple[TrackEvaluation, ...] = ()
     """The same by track, in the order of the run's."""
+    seconds: float = 0.0
+    """Wall seconds that it took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingRecord:
+    """Something that goes wrong, at the moment when it was noticed."""
+
+    code: str
+    """One word for it, such as "entropy_collapsed"."""
+    iteration: int
+    steps: int
+    found: str
+    """What was found, a sentence with its numbers."""
+    advice: str
+    """What to try next, a sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +205,7 @@ class Frame:
     """`[H, W, C]`"""
 
 
-Record: TypeAlias = EpisodeRecord | UpdateRecord | EvaluationRecord | Frame
+Record: TypeAlias = EpisodeRecord | UpdateRecord | EvaluationRecord | FindingRecord | Frame
 
 
 class Sink(Protocol):
@@ -189,5 +233,6 @@ SINKS: Registry[type[Sink]] = Registry(
     {
         "console": "lateapex.sinks.console:ConsoleSink",
         "files": "lateapex.sinks.files:RunFolderSink",
+        "tensorboard": "lateapex.sinks.tensorboard:TensorBoardSink [tensorboard]",
     },
 )

@@ -1,12 +1,13 @@
-"""`lateapex runs`: the list of runs, runs side by side, and getting rid of them."""
+"""`lateapex runs`: the list of runs, one of them from near, runs side by side, and getting rid of them."""
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -17,13 +18,13 @@ from lateapex.errors import ConfigError
 
 if TYPE_CHECKING:  # takes as long as all of the help
     from lateapex.jobs.remove_runs import Removable
-    from lateapex.jobs.runs import Comparison, RunList, RunSummary
+    from lateapex.jobs.runs import Comparison, RunDetails, RunList, RunSummary
 
 _FOLDER: Final = "runs"
 
 app = typer.Typer(
     name="runs",
-    help="List runs, compare them, and free the space that they take.",
+    help="List runs, show one, compare them, and free the space that they take.",
     epilog="Example: lateapex runs list --folder runs",
     rich_markup_mode=None,
 )
@@ -35,7 +36,7 @@ Runs = Annotated[list[str], typer.Argument(help="Run folders.", metavar="RUN")]
 
 @app.callback(invoke_without_command=True)
 def bare(context: typer.Context, folder: Folder = _FOLDER, json_line: Json = False) -> None:
-    """List runs, compare them, and free the space that they take."""
+    """List runs, show one, compare them, and free the space that they take."""
     if context.invoked_subcommand is None:
         list_all(folder, json_line)
     elif folder != _FOLDER or json_line:
@@ -57,6 +58,22 @@ def list_all(folder: Folder = _FOLDER, json_line: Json = False) -> None:
         print(json.dumps({"runs": [asdict(run) for run in found.runs], "damaged": damaged}))
     else:
         _show_list(table_console(json_line), folder, found)
+
+
+@app.command(epilog="Example: lateapex runs show runs/kidney-lean-0")
+def show(run: Annotated[str, typer.Argument(help="Run folder.", metavar="RUN")], json_line: Json = False) -> None:
+    """Show what came of a run, where its time went, and what went wrong in it.
+
+    What each finding means and what to try then stands in docs/diagnosis.md.
+    """
+    from lateapex.jobs.runs import show_run
+
+    details = show_run(run)
+    if json_line:
+        findings = [asdict(finding) for finding in details.findings]
+        print(json.dumps({**asdict(details.summary), **_phases(details), "findings": findings}))
+    else:
+        _show_details(table_console(json_line), details)
 
 
 @app.command(epilog="Example: lateapex runs compare runs/kidney-lean-0 runs/kidney-lean-1")
@@ -171,6 +188,40 @@ def _show_comparison(console: Console, comparison: Comparison) -> None:
     for name, cells in rows.items():
         table.add_row(name, *cells, style="bold")
     console.print(table)
+
+
+def _phases(details: RunDetails) -> dict[str, Any]:
+    """Seconds and environment steps a second by phase, and the newest measures; null where there is no number."""
+    steps = details.summary.steps
+    finite = {name: value if math.isfinite(value) else None for name, value in details.measures.items()}
+    return {
+        "seconds": {name: round(value, 3) for name, value in details.seconds.items()},
+        "steps_per_second": {name: round(steps / value, 1) for name, value in details.seconds.items() if value > 0.0},
+        "measures": finite,
+    }
+
+
+def _show_details(console: Console, details: RunDetails) -> None:
+    run = details.summary
+    laps, lap, progress = _outcome(run)
+    console.print(
+        f"{run.run}: {run.track} · {run.network} · {run.steps:,} steps in {run.updates} updates", markup=False
+    )
+    console.print(f"laps completed {laps}, best lap {lap}, best progress {progress}", markup=False)
+    if details.seconds:
+        table = _table("phase", "seconds", "share", "steps/s", left=1)
+        total = math.fsum(details.seconds.values())
+        for name, seconds in details.seconds.items():
+            rate = f"{run.steps / seconds:,.0f}" if seconds > 0.0 else "-"
+            table.add_row(name, f"{seconds:.1f}", f"{seconds / max(total, 1e-9):.0%}", rate)
+        console.print(table)
+    for name, value in details.measures.items():
+        console.print(f"{name} {value:.4g}", markup=False, style="dim")
+    for finding in details.findings:
+        console.print(f"update {finding.iteration}, {finding.code}: {finding.found}", markup=False, style="yellow")
+        console.print(f"    try: {finding.advice}", markup=False)
+    if not details.findings and run.updates:
+        console.print("diagnosis: nothing found", style="green")
 
 
 def _table(*titles: str, left: int = 3) -> Table:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,6 +64,9 @@ CallAtStep1 = Annotated[
     bool | None,
     typer.Option("--call-at-step-1", help="Call the reward at steps 1 too, unpaid, as the simulator did in 2020."),
 ]
+TensorBoard = Annotated[
+    bool | None, typer.Option("--tensorboard", help="Write event files too: tensorboard --logdir runs shows them.")
+]
 Out = Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")]
 Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
 
@@ -87,6 +91,7 @@ def train(
     precision: Precision = None,
     sandbox: Sandbox = None,
     call_at_step_1: CallAtStep1 = None,
+    tensorboard: TensorBoard = None,
     out: Out = None,
     resume: Resume = None,
     json_line: Json = False,
@@ -109,15 +114,12 @@ def train(
         "out": out,
     }
     bounds = {"steps": steps, "duration": duration, "until_laps": until_laps, "keep": keep}
-    changes = {"trainer": bounds, "sandbox": sandbox}
+    changes = {"trainer": bounds, "sandbox": sandbox, "tensorboard": tensorboard}
     _check_resume(resume, {"config": config, **settings})
     from lateapex.jobs import train as job
 
     shown = console(json_line)
-
-    def tell(line: str) -> None:
-        shown.print(f"note: {line}", markup=False)
-
+    tell = _noting(shown)
     with clean_stdout(json_line), _stopping(shown) as observe:
         if resume is not None:
             result = job.resume(resume, changes, observe, tell)
@@ -129,6 +131,10 @@ def train(
     _show_trained(shown, result)
     if json_line:
         print(json.dumps(_train_line(result)))
+
+
+def _noting(console: Console) -> Callable[[str], None]:
+    return lambda line: console.print(f"note: {line}", markup=False)
 
 
 def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
@@ -243,4 +249,5 @@ def _train_line(result: TrainResult) -> dict[str, Any]:
         "best_lap": result.best_lap,
         "versions": result.versions,
         "size": result.size,
+        "findings": [asdict(finding) for finding in result.findings],
     }

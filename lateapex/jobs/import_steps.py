@@ -15,12 +15,12 @@ import numpy as np
 
 from lateapex.errors import FormatError
 from lateapex.formats.metrics import Entry, Metrics, evaluation_entry, read_metrics_file, training_entry, write_metrics
+from lateapex.formats.run_log import json_line
 from lateapex.formats.simtrace import episodes_of
 from lateapex.formats.trace import COLUMNS, Trace, read_trace, write_trace
 from lateapex.formats.training_log import JobLog
 from lateapex.jobs.import_layout import Found, Layout, job_kind
 from lateapex.records import EvaluationRecord, UpdateRecord
-from lateapex.sinks.files import json_line
 from lateapex.storage import Storage
 
 _METRICS: Final = "metrics/TrainingMetrics.json"
@@ -218,7 +218,7 @@ def learning_lines(steps: Steps, losses: Sequence[Mapping[str, float]]) -> str:
             best_lap=best_lap if best_lap < math.inf else None,
             losses=losses[iteration] if iteration < len(losses) else {},
         )
-        lines.append(json_line("update", update))
+        lines.append(json_line(update))
         if trials:
             mean = _mean(trials, "completion_percentage")
             evaluation = EvaluationRecord(
@@ -231,7 +231,7 @@ def learning_lines(steps: Steps, losses: Sequence[Mapping[str, float]]) -> str:
                 is_best=mean >= best_mean,
             )
             best_mean = max(mean, best_mean)
-            lines.append(json_line("evaluation", evaluation))
+            lines.append(json_line(evaluation))
     return "".join(lines)
 
 

@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from lateapex.config import read_toml
+from lateapex.diagnosis import Diagnosis
 from lateapex.errors import ConfigError, FormatError, LateapexError, RunError, StorageError
 from lateapex.formats.checkpoints import read_checkpoints
 from lateapex.formats.json_text import is_number, parse_object, shown
+from lateapex.formats.run_log import Logged, read_run_log
 from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, open_run
 from lateapex.jobs.run_tracks import TRACK, track_files
+from lateapex.records import EvaluationRecord, FindingRecord, UpdateRecord
 from lateapex.storage import DiskStorage, Storage
 
 LOG: Final = "logs/training.jsonl"
@@ -55,6 +58,18 @@ class RunSummary:
     """Bytes of all its files."""
     imported: bool = False
     """Whether another system trained it, so that there is no model of ours."""
+
+
+class RunDetails(NamedTuple):
+    """One run from near."""
+
+    summary: RunSummary
+    seconds: dict[str, float]
+    """Wall seconds by phase of training, by the log, evaluation included."""
+    findings: list[FindingRecord]
+    """What the diagnosis says of its log, in order; also of one written before there was a diagnosis."""
+    measures: dict[str, float]
+    """Losses and measures of the newest update."""
 
 
 class DamagedRun(NamedTuple):
@@ -130,6 +145,27 @@ def summarise(url: str) -> RunSummary:
         size=sum(stat.st_size for _, stat in files),
         imported="imported" in settings,
     )
+
+
+def show_run(url: str) -> RunDetails:
+    """Tell of one run what its log knows.
+
+    Raises:
+        RunError, FormatError, ConfigError, StorageError: as `summarise`.
+    """
+    storage = open_run(url)
+    seconds: dict[str, float] = {}
+    diagnosis = Diagnosis()
+    findings: list[FindingRecord] = []
+    measures: dict[str, float] = {}
+    for record in log_of(storage):
+        findings += diagnosis.take(record)
+        if isinstance(record, UpdateRecord):
+            measures = dict(record.losses)
+            _add_up(seconds, record.seconds)
+        elif isinstance(record, EvaluationRecord):
+            _add_up(seconds, {"evaluate": record.seconds})
+    return RunDetails(summarise(url), seconds, findings, measures)
 
 
 def compare_runs(urls: Iterable[str]) -> Comparison:
@@ -243,6 +279,21 @@ def _numbers(entry: Mapping[str, Any], source: str, whole: Iterable[str], other:
         if entry.get(key) is not None and not is_number(entry[key]):
             raise FormatError(f"{source}: {key} is {shown(entry[key])}; expected a number or null")
     return {key: entry.get(key) for key in (*whole, *other)}
+
+
+def log_of(storage: Storage) -> Iterator[Logged]:
+    """Yield the records of a run's log, in order; none where it has no log yet.
+
+    Raises:
+        FormatError: it is damaged.
+    """
+    if storage.exists(LOG):
+        yield from read_run_log(text_of(storage, LOG), f"{storage.url}/{LOG}")
+
+
+def _add_up(totals: dict[str, float], more: Mapping[str, float]) -> None:
+    for name, value in more.items():
+        totals[name] = totals.get(name, 0.0) + value
 
 
 def _description(storage: DiskStorage) -> dict[str, Any]:

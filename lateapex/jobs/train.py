@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -39,7 +39,7 @@ from lateapex.jobs.run_folder import (
     run_vehicle,
     write_settings,
 )
-from lateapex.jobs.runs import contents
+from lateapex.jobs.runs import contents, log_of
 from lateapex.jobs.train_config import TrainConfig, merge, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
 from lateapex.models.blueprint import Blueprint, HeadName
@@ -47,7 +47,7 @@ from lateapex.models.model_file import read_model
 from lateapex.models.policy import Policy
 from lateapex.models.user_code import in_run, is_reference
 from lateapex.models.user_network import is_heavy
-from lateapex.records import Sink
+from lateapex.records import SINKS, FindingRecord, Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
@@ -102,6 +102,8 @@ class TrainResult:
     """Versions of the model that are kept."""
     size: int
     """Bytes of the run folder."""
+    findings: tuple[FindingRecord, ...]
+    """What the diagnosis noticed, from the run's beginning on."""
 
 
 Observe = Callable[[Trainer, Storage, TrainConfig], Mapping[str, Sink]]
@@ -154,8 +156,8 @@ def resume(
     """Go on with a run from its last saved state, or from its beginning if it never saved one.
 
     Args:
-        changes: settings that may differ from the run's: those of `trainer` that bound it, how much it keeps, and
-            `sandbox`. They are the run's from then on.
+        changes: settings that may differ from the run's: those of `trainer` that bound it, how much it keeps,
+            `sandbox` and `tensorboard`. They are the run's from then on.
     """
     storage = open_trained(url)
     source = f"{url}/run.toml"
@@ -167,6 +169,7 @@ def resume(
         drop_unfinished(storage)
         trainer, files = _assembled(config, storage, tracks, metadata, reward)
         trainer.resume()
+        trainer.diagnosis.replay(log_of(storage))
         if config != before:
             write_settings(storage, config)
         for line in metadata.warnings:
@@ -217,7 +220,7 @@ def _assembled(
         evaluation=evaluation,
         algorithm=_algorithm(config, policy, code),
         storage=storage,
-        sinks={"files": files, **({"prints": RewardPrintsSink(storage, reward.prints.take)} if reward.prints else {})},
+        sinks={"files": files, **_further_sinks(config, storage, reward)},
     )
     return trainer, files
 
@@ -245,6 +248,17 @@ def _blueprint(config: TrainConfig, task: RacingTask) -> Blueprint:
         critic=config.critic,
         transforms=config.transforms,
     )
+
+
+def _further_sinks(config: TrainConfig, storage: Storage, reward: Reward) -> dict[str, Sink]:
+    """Those of this run's sinks that not every run has."""
+    sinks: dict[str, Sink] = {}
+    if reward.prints:
+        sinks["prints"] = RewardPrintsSink(storage, reward.prints.take)
+    if config.tensorboard:
+        kind = cast("Callable[[Storage], Sink]", SINKS.get("tensorboard"))  # classes differ in what they are made of
+        sinks["tensorboard"] = kind(storage)
+    return sinks
 
 
 def _run(
@@ -289,6 +303,7 @@ def _result(storage: Storage, outcome: Outcome, trainer: Trainer, seconds: float
         reward_share=reward.seconds / max(seconds, 1e-9),
         versions=len(version_files(storage)),
         size=sum(stat.st_size for _, stat in contents(Path(storage.url))),
+        findings=tuple(record for record in log_of(storage) if isinstance(record, FindingRecord)),
     )
 
 

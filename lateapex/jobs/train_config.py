@@ -95,6 +95,8 @@ class TrainConfig(Config):
     """Threads that draw pictures; 0: one for each core. Results do not depend on it."""
     torch_threads: int = Field(default=0, ge=0)
     """Threads that compute networks; 0: one for each core. Results depend on it."""
+    tensorboard: bool = False
+    """Write event files for TensorBoard into the run folder."""
     quirks: Quirks = "original"
     """original: rewards and rules are odd where AWS's simulator is; fixed: they are not (docs/quirks.md)."""
     starts: StartConfig = StartConfig()

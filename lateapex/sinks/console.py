@@ -1,4 +1,4 @@
-"""What a racer watches while training: one row for each update, and one line for each evaluation.
+"""What a racer watches while training: one row for each update, one line for each evaluation and each finding.
 
 On a terminal the newest rows stand in a live table; into a pipe or a file go plain lines, about one a second.
 """
@@ -14,7 +14,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from lateapex.records import EvaluationRecord, TrackEvaluation, UpdateRecord
+from lateapex.records import EvaluationRecord, FindingRecord, TrackEvaluation, UpdateRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +44,7 @@ class ConsoleSink:
         is_screen = console.is_terminal and not console.is_dumb_terminal
         self._live = Live(console=console, auto_refresh=False) if is_screen else None
         self._begun = False
-        self._line(Text(header, style="bold"))
+        self._print(Text(header, style="bold"))
 
     def write(self, record: Record) -> None:
         """Show an update, now or with a later one, or an evaluation, at once."""
@@ -59,6 +59,9 @@ class ConsoleSink:
             self._show(_evaluation_row(record))
             for row in _track_rows(record):
                 self._show(row)
+        elif isinstance(record, FindingRecord):
+            self._show_waiting()
+            self._print(_finding_text(record))
 
     def state(self) -> dict[str, int]:
         """Return the steps so far, from which the next row's speed is counted."""
@@ -84,7 +87,7 @@ class ConsoleSink:
         if not self._begun:
             self._begin()
         if self._live is None:
-            self._line(row)
+            self._print(row)
         else:
             self._rows.append(row)
             fitting = max(1, self._console.height - 2)  # of a picture that is too high rich cuts the newest rows
@@ -93,12 +96,13 @@ class ConsoleSink:
     def _begin(self) -> None:
         self._begun = True
         if self._live is None:
-            self._line(_titles())
+            self._print(_titles())
         else:
             self._live.start()
 
-    def _line(self, row: Text) -> None:
-        self._console.print(row, soft_wrap=self._live is None)
+    def _print(self, text: Text) -> None:
+        """Print for good, above a live table: that one cuts off long lines and pushes out old ones."""
+        self._console.print(text, soft_wrap=self._live is None)
 
     def _update_row(self, record: UpdateRecord) -> Text:
         seconds = sum(record.seconds.values())
@@ -133,6 +137,12 @@ def _evaluation_row(record: EvaluationRecord) -> Text:
     row = Text("  evaluation: ", style="cyan", no_wrap=True, overflow="ellipsis")
     row.append(f"{record.laps_completed} of {record.trials} laps, {result}")
     return row.append("  * best so far", style="bold green") if record.is_best else row
+
+
+def _finding_text(record: FindingRecord) -> Text:
+    text = Text("  diagnosis: ", style="bold yellow")
+    text.append(f"{record.found}; {record.advice}", style="yellow")
+    return text.append(f"  [{record.code}]", style="dim")
 
 
 def _track_rows(record: EvaluationRecord) -> list[Text]:

@@ -3,7 +3,7 @@
     training-simtrace/<n>-iteration.csv   exactly `episodes_per_iteration` episodes each, the last may hold fewer
     metrics/TrainingMetrics.json          one entry for each episode of training and evaluation
     logs/training.log                     the original's lines
-    logs/training.jsonl                   one JSON object for each update and each evaluation
+    logs/training.jsonl                   one JSON object for each update, evaluation and finding
 
 Records are held in memory and written when an iteration is full, after each update and evaluation, and by `flush`.
 An episode belongs to the iteration in which it ends, whichever update paid for it: readers count on equal iterations.
@@ -14,13 +14,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
+from lateapex.formats.run_log import json_line
 from lateapex.formats.simtrace import write_log_lines, write_rows
 from lateapex.formats.trace import HEADER
 from lateapex.formats.training_log import (
@@ -30,7 +28,7 @@ from lateapex.formats.training_log import (
     evaluation_lines,
     policy_line,
 )
-from lateapex.records import EpisodeRecord, EvaluationRecord, TrackEvaluation, UpdateRecord
+from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, UpdateRecord
 
 if TYPE_CHECKING:
     from lateapex.records import Record
@@ -71,10 +69,12 @@ class RunFolderSink:
             if record.phase == "evaluation" or self._episodes % self._per_iteration:
                 return
         elif isinstance(record, UpdateRecord):
-            self._updates.add(json_line("update", record))
+            self._updates.add(json_line(record))
             self._log.add(policy_line(record.losses))
         elif isinstance(record, EvaluationRecord):
             self._take_evaluation(record)
+        elif isinstance(record, FindingRecord):
+            self._updates.add(json_line(record))
         else:
             return
         self._traces.flush(full_only=True)
@@ -146,7 +146,7 @@ class RunFolderSink:
         self._log.add(episode_line(record, last + 1, self._steps, iteration))
 
     def _take_evaluation(self, record: EvaluationRecord) -> None:
-        self._updates.add(json_line("evaluation", record))
+        self._updates.add(json_line(record))
         progress = self._metrics.evaluation_progress(since=self._judged)
         mean = record.mean_progress if math.isfinite(record.mean_progress) else None
         self._judged = self._metrics.count
@@ -293,26 +293,6 @@ def _trace_name(iteration: int) -> str:
 
 def _checkpoint_name(iteration: int, steps: int) -> str:
     return f"{iteration}_Step-{steps}.pt"
-
-
-def json_line(kind: str, record: UpdateRecord | EvaluationRecord) -> str:
-    """Return a record's line in logs/training.jsonl, with its end; `kind` is "update" or "evaluation"."""
-    values = {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
-    return json.dumps({"kind": kind, **values}, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, TrackEvaluation):
-        return _plain(asdict(value))
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None  # JSON has no NaN
-    return value
 
 
 def _last_best(updates: str) -> tuple[str | None, float | None]:

@@ -5,6 +5,7 @@ A `Collector` is whatever can do that: the cars may be in this process or on oth
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -53,6 +54,8 @@ class Rollout(NamedTuple):
     """Those that ended, in order."""
     laps_driven: float
     """Way driven forwards, in laps."""
+    seconds: Mapping[str, float] = {}
+    """Wall seconds of inference and reward."""
 
 
 class Collector(Protocol):
@@ -119,18 +122,21 @@ class LocalCollector:
 
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive all cars; episodes go on from rollout to rollout."""
-        taken = _Taken()
+        taken, paid = _Taken(), self.task.reward.seconds
         memory = policy.memory(len(self._everyone)) if self._memory is None else self._memory
         for t in range(budget.steps):
             memory = self._step(policy, memory, taken, t)
             if budget.episodes is not None and len(taken.ended) >= budget.episodes:
                 break
         self._memory = memory
-        return taken.rollout(policy.peek(self.task.observations, memory, self.task.fresh))
+        seconds = {"inference": taken.inference, "reward": self.task.reward.seconds - paid}
+        rollout = taken.rollout(policy.peek(self.task.observations, memory, self.task.fresh))
+        return rollout._replace(seconds=seconds)
 
     def _step(self, policy: Policy, memory: Memory, taken: _Taken, t: int) -> Memory:
         """Let all cars take one step, and those whose episode it ends begin anew; returns what is remembered then."""
         task, fresh = self.task, self.task.fresh
+        begun = time.perf_counter()
         decision = policy.decide(
             task.observations,
             memory,
@@ -140,6 +146,7 @@ class LocalCollector:
             bf16=self.bf16,
             epsilon=epsilon(self.exploration, self._steps),
         )
+        taken.inference += time.perf_counter() - begun
         self._steps += len(self._everyone)
         before = task.episodes["progress"].copy()
         reward, over, cut = task.advance(decision.actions.numpy())
@@ -193,6 +200,8 @@ class _Taken:
         self.truncated: list[NDArray[np.bool_]] = []
         self.ended: list[EpisodeRecord] = []
         self.way = 0.0
+        self.inference = 0.0
+        """Seconds of deciding."""
         self.cut_values: list[tuple[int, NDArray[np.int64], Tensor]] = []
         """Step, cars, and what the states were worth in which they were cut off."""
 

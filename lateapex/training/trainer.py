@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lateapex.config import Config
+from lateapex.diagnosis import Diagnosis, payment
 from lateapex.env.racing import RacingTask
 from lateapex.env.starts import RandomStarts, StartPoses
 from lateapex.errors import ConfigError, RunError, TrainingError
@@ -25,7 +26,7 @@ from lateapex.formats.checkpoints import CheckpointEntry
 from lateapex.models.drive import drive, patience
 from lateapex.models.model_file import in_short, write_model
 from lateapex.models.policy import Policy
-from lateapex.records import EpisodeRecord, EvaluationRecord, Sink, TrackEvaluation, UpdateRecord
+from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, Sink, TrackEvaluation, UpdateRecord
 from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
 from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
@@ -124,6 +125,7 @@ class Trainer:
         self.progress = Progress()
         self.stopping = False
         """Set it, from a signal handler say, and the run ends after the current update, saved."""
+        self.diagnosis = Diagnosis()
         self.collector = collector
         self._evaluation = evaluation
         self._algorithm = algorithm
@@ -131,6 +133,7 @@ class Trainer:
         self._sinks = dict(sinks)
         self._clock = clock
         self._cars = collector.task.simulator.count
+        self._saving = 0.0  # seconds since the last update
         self._durable: set[str] = set()  # versions that the saved state may name
         evaluation.max_steps = patience(evaluation.lengths)
 
@@ -159,7 +162,8 @@ class Trainer:
                 started = self._clock()
                 self.save()
                 saved_at = self._clock()
-                self.progress.train_seconds += saved_at - started
+                self._saving = saved_at - started
+                self.progress.train_seconds += self._saving
         if stopped := outcome == "stopped":
             self.save()  # before the evaluation: whoever goes on from here does so as if nothing had stopped the run
         if self.progress.evaluated_at < self.progress.updates:
@@ -240,8 +244,14 @@ class Trainer:
         begun = self._clock()
         rollout = self.collector.collect(self.policy, Budget(steps, self.config.rollout_episodes))
         collected = self._clock()
-        losses = self._algorithm.update(rollout)
-        return rollout, losses, {"collect": collected - begun, "update": self._clock() - collected}
+        losses = {**self._algorithm.update(rollout), "weight_norm": self._weight_norm()}
+        updated = self._clock()
+        simulate = collected - begun - sum(rollout.seconds.values())
+        saving, self._saving = self._saving, 0.0
+        return rollout, losses, {"simulate": simulate, **rollout.seconds, "update": updated - collected, "save": saving}
+
+    def _weight_norm(self) -> float:
+        return math.hypot(*(float(weight.detach().norm()) for weight in self.policy.parameters()))
 
     def _count(self, rollout: Rollout) -> None:
         at = self.progress
@@ -263,8 +273,15 @@ class Trainer:
             finished=len(ended),
             best_lap=at.best_lap if math.isfinite(at.best_lap) else None,
             losses=losses,
+            actions=self._actions(rollout),
+            payment=payment(ended),
             seconds=seconds,
         )
+
+    def _actions(self, rollout: Rollout) -> tuple[int, ...]:
+        if rollout.actions.is_floating_point():
+            return ()
+        return tuple(np.bincount(rollout.actions.numpy().ravel(), minlength=len(self.collector.task.actions)).tolist())
 
     def _check(self, losses: Mapping[str, float]) -> None:
         broken = [name for name, value in losses.items() if not math.isfinite(value)]
@@ -315,6 +332,7 @@ class Trainer:
                     best_lap=min(laps, default=None),
                     is_best=is_best,
                     tracks=self._by_track(episodes),
+                    seconds=self._clock() - begun,
                 )
             ]
         )
@@ -343,10 +361,12 @@ class Trainer:
             if name not in kept:
                 drop_version(self._storage, name)
 
-    def _emit(self, records: Sequence[EpisodeRecord | UpdateRecord | EvaluationRecord]) -> None:
+    def _emit(self, records: Sequence[EpisodeRecord | UpdateRecord | EvaluationRecord | FindingRecord]) -> None:
+        """Give records to all sinks, each with what is found by it."""
         for record in records:
             for sink in self._sinks.values():
                 sink.write(record)
+            self._emit(self.diagnosis.take(record))
 
     def _sim_time(self) -> float:
         """Simulated time of each car, s."""

@@ -10,7 +10,7 @@ import pytest
 from made_records import episode, evaluation, update
 from rich.console import Console
 
-from lateapex.records import SINKS, TrackEvaluation
+from lateapex.records import SINKS, FindingRecord, TrackEvaluation
 from lateapex.sinks.console import ConsoleSink
 
 HEADER = "reinvent_base 17.71 m · 64 cars · 10 actions · front camera 160x120 · seed 7"
@@ -205,3 +205,24 @@ def test_closing_before_the_first_update_leaves_the_header_alone(terminal, clock
     sink = ConsoleSink(terminal, HEADER, clock)
     sink.close()
     assert [line for line in "".join(pictures(terminal)).splitlines() if line] == [HEADER]
+
+
+FINDING = FindingRecord(code="kl_large", iteration=1, steps=1000, found="too much changed " * 6, advice="lower lr")
+
+
+def test_a_finding_is_a_line_of_its_own_at_once_and_whole(piped, clock):
+    sink = ConsoleSink(piped, HEADER, clock)
+    sink.write(update(1))
+    sink.write(update(2))
+    sink.write(FINDING)
+    assert lines(piped)[-2].split()[0] == "2"
+    assert lines(piped)[-1] == f"  diagnosis: {FINDING.found}; lower lr  [kl_large]"
+
+
+def test_a_finding_stays_whole_on_a_terminal_when_newer_rows_push_out_the_old(terminal, clock):
+    sink = ConsoleSink(terminal, HEADER, clock)
+    sink.write(update(1))
+    sink.write(FINDING)
+    sink.close()
+    shown = " ".join(" ".join(pictures(terminal)).split())
+    assert f"diagnosis: {FINDING.found}; lower lr [kl_large]" in shown

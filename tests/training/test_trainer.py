@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import RunError, StorageError, TrainingError
-from lateapex.records import EpisodeRecord, EvaluationRecord, UpdateRecord
+from lateapex.models.model_file import read_model
+from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, UpdateRecord
 from lateapex.storage import MemoryStorage
 from lateapex.training import trainer as module
-from lateapex.training.checkpoint import NAMES, STATE, load_state, load_version
+from lateapex.training.checkpoint import NAMES, STATE, load_state, load_version, version_files
 from lateapex.training.collect import Rollout
 from lateapex.training.trainer import Trainer, TrainerConfig
 from lateapex.world.track import load_track
@@ -285,7 +286,10 @@ def test_an_update_tells_of_the_episodes_that_ended_in_it(run):
     progress = np.mean([record.progress for record in made.sink.of(EpisodeRecord)[:3]])
     assert (first.finished, first.laps, first.episodes, first.steps) == (3, 1, 3, 20)
     assert (first.mean_progress, first.best_lap) == (pytest.approx(progress), pytest.approx(3 / 15))
-    assert (second.episodes, second.steps, second.losses) == (6, 40, {"policy_loss": 0.5})
+    weights = torch.cat([weight.flatten() for weight in made.trainer.policy.parameters()])
+    norm = pytest.approx(float(weights.detach().norm()))
+    assert (second.episodes, second.steps) == (6, 40)
+    assert second.losses == {"policy_loss": 0.5, "weight_norm": norm}
 
 
 def test_an_update_in_which_nothing_ended_has_no_means(run):
@@ -589,6 +593,47 @@ def test_losses_that_are_no_numbers_end_the_run_and_leave_the_model_that_was_sav
     with pytest.raises(TrainingError, match=r"value_loss is (nan|inf) at update 3; .* smaller learning rate"):
         made.go()
     assert load_version(made.storage, "last")[0] == "2_Step-40.pt"
+
+
+def test_weights_that_are_no_numbers_never_get_into_a_model(run):
+    """Losses are of the moment before the last step: they may be finite when the weights are not."""
+    made = run(evaluation_interval=1, save_seconds=0.5)
+    learn = made.trainer._algorithm.update
+
+    def breaking(rollout):
+        losses = learn(rollout)
+        if len(made.collector.budgets) == 3:
+            with torch.no_grad():
+                made.trainer.policy.actor.head.linear.weight[0, 0] = math.nan
+        return losses
+
+    made.trainer._algorithm.update = breaking
+    with pytest.raises(TrainingError, match="weight_norm is nan at update 3"):
+        made.go()
+    assert [finding.code for finding in made.sink.of(FindingRecord)] == ["not_finite"]
+    names = [load_version(made.storage, which)[0] for which in ("best", "last")]
+    assert names == ["2_Step-40.pt"] * 2
+    for name in version_files(made.storage):
+        state = read_model(made.storage.read(f"model/{name}"), name).state_dict()
+        assert all(bool(torch.isfinite(weight).all()) for weight in state.values())
+
+
+def test_a_finding_follows_the_record_that_shows_it(run):
+    made = run(losses={"policy_loss": 0.5, "kl": 9.0}, updates=3)
+    made.go()
+    kinds = [type(record) for record in made.sink.records if not isinstance(record, EpisodeRecord)]
+    assert kinds[:3] == [UpdateRecord, FindingRecord, UpdateRecord]
+    (finding,) = made.sink.of(FindingRecord)
+    assert (finding.code, finding.iteration) == ("kl_large", 1)
+
+
+def test_seconds_by_phase_add_up_to_the_time_of_the_cycle_and_none_counts_twice(run):
+    made = run(updates=1)
+    collect = made.collector.collect
+    made.collector.collect = lambda *given: collect(*given)._replace(seconds={"inference": 0.25, "reward": 0.125})
+    made.go()
+    (record,) = made.sink.of(UpdateRecord)
+    assert record.seconds == {"simulate": 0.625, "inference": 0.25, "reward": 0.125, "update": 0.0, "save": 0.0}
 
 
 def test_an_evaluation_may_start_where_the_first_cars_next_episode_does(run):
