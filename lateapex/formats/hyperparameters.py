@@ -75,7 +75,8 @@ class Hyperparameters(Config):
         if self.exploration_type == "additive_noise" and algorithm != "sac":
             notes.append('exploration_type "additive_noise" goes with SAC; actions are drawn by their probability')
         if unused := sorted(self.model_fields_set & _OF_PPO) if algorithm == "sac" else []:
-            notes.append(f"{', '.join(unused)} {'has' if len(unused) == 1 else 'have'} no effect: SAC does not use it")
+            has, it = ("has", "it") if len(unused) == 1 else ("have", "them")
+            notes.append(f"{', '.join(unused)} {has} no effect: SAC does not use {it}")
         return tuple(notes)
 
 

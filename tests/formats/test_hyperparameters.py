@@ -43,12 +43,15 @@ def test_a_resolved_dump_of_the_original_is_written_byte_for_byte(shared_data):
         assert write_hyperparameters(read_hyperparameters(path.read_text(), path.name)) == path.read_text()
 
 
-def test_a_file_for_sac_is_refused_with_what_to_change(shared_data):
+def test_a_file_for_sac_is_read_and_written_as_it_was(shared_data):
     text = (shared_data / "hyperparameters" / "on_the_spot_sac.json").read_text()
-    assert refusal(text) == (
-        'h.json: exploration_type is "additive_noise", which goes with SAC; clipped PPO is trained: '
-        'write "exploration_type": "categorical"'
-    )
+    file = read_hyperparameters(text, "h.json")
+    assert file.warnings("sac") == ()
+    written = json.loads(write_hyperparameters(file, "sac"))
+    assert {key: written[key] for key in json.loads(text)} == json.loads(text)
+    assert not {"num_epochs", "beta_entropy"} & written.keys()
+    # Trained with PPO it says what is not what it seems.
+    assert [line.partition(" ")[0] for line in file.warnings()] == ["sac_alpha", "exploration_type"]
 
 
 def test_left_out_keys_have_the_values_of_deepracer_for_cloud_but_no_limit(shared_data):
@@ -92,8 +95,8 @@ def test_a_batch_need_not_be_a_power_of_two_of_the_consoles_form(value):
         ("e_greedy_value", False, "a number from 0 and up to 1 (0.05 is usual)"),
         ("loss_type", "mse", '"huber" or "mean squared error"'),
         ("loss_type", 2, '"huber" or "mean squared error"'),
-        ("exploration_type", "curious", '"categorical" or "e-greedy"'),
-        ("exploration_type", [], '"categorical" or "e-greedy"'),
+        ("exploration_type", "curious", '"categorical" or "e-greedy" or "additive_noise"'),
+        ("exploration_type", [], '"categorical" or "e-greedy" or "additive_noise"'),
         ("job_duration_in_seconds", 0, "a number above 0"),
         ("job_duration_in_seconds", "soon", "a number above 0"),
     ],
@@ -104,11 +107,15 @@ def test_a_value_out_of_range_is_named_with_its_key_and_range(key, value, expect
 
 
 def test_what_will_not_happen_as_written_is_said_and_nothing_else():
-    assert read(exploration_type="e-greedy", stack_size=1, term_cond_avg_score=350.0).warnings == ()
-    (frames,) = read(stack_size="4").warnings
+    assert read(exploration_type="e-greedy", stack_size=1, term_cond_avg_score=350.0).warnings() == ()
+    (frames,) = read(stack_size="4").warnings()
     assert frames == "stack_size 4 has no effect, as in the original: the network sees one frame"
-    (temperature,) = read(sac_alpha=0.2).warnings
+    (temperature,) = read(sac_alpha=0.2).warnings()
     assert temperature.startswith("sac_alpha has no effect: it belongs to SAC")
+    (epochs,) = read(num_epochs=3).warnings("sac")
+    assert epochs == "num_epochs has no effect: SAC does not use it"
+    (both,) = read(num_epochs=3, beta_entropy=0.1).warnings("sac")
+    assert both == "beta_entropy, num_epochs have no effect: SAC does not use them"
 
 
 def test_a_duration_may_be_a_text_and_is_no_part_of_the_originals_dump():

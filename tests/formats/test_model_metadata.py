@@ -61,10 +61,10 @@ REAL = {
     "v3_discrete9_camera.json": (9, "3", "FRONT_FACING_CAMERA"),
     "v4.0_discrete14_lidar_config.json": (14, "4.0", "FRONT_FACING_CAMERA"),
     "v4_discrete15_camera.json": (15, "4", "FRONT_FACING_CAMERA"),
-    "v4_sac_drfc_default.json": "training_algorithm is sac; this version trains clipped_ppo",
+    "v4_sac_drfc_default.json": (0, "4", "FRONT_FACING_CAMERA"),
     "v5_continuous_ppo_drfc_default.json": (0, "5", "FRONT_FACING_CAMERA"),
     "v5_discrete5_drfc_default.json": (5, "5", "FRONT_FACING_CAMERA"),
-    "v5_sac_stereo.json": "training_algorithm is sac; this version trains clipped_ppo",
+    "v5_sac_stereo.json": (0, "5", "STEREO_CAMERAS"),
 }
 
 INVALID = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -132,9 +133,37 @@ def test_a_preset_holds_unless_something_is_given():
     assert (changed.cars, changed.ppo.batch_size, changed.ppo.learning_rate) == (3, 7, 3e-4)
 
 
-def test_the_originals_name_of_a_network_has_its_preset():
-    assert preset("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW") == preset("shallow") != preset("lean")
-    assert preset("a network from elsewhere") == preset("lean")
+def test_light_and_heavy_networks_have_settings_of_their_own():
+    assert preset("DEEP_CONVOLUTIONAL_NETWORK_SHALLOW") == preset("shallow") == preset("deep") != preset("lean")
+    assert preset("recurrent") == preset("lean")
+    assert preset("my_file.py:MyNet") == preset("shallow")
+
+
+def test_the_originals_settings_are_those_of_its_own_code():
+    config = train_config({"preset": "original"})
+    assert (config.network, config.critic, config.cars, config.precision) == ("shallow", "shallow", 1, "float32")
+    assert config.ppo.model_dump() == {
+        "learning_rate": 3e-4,
+        "discount": 0.99,
+        "gae_lambda": 0.95,
+        "clip": 0.2,
+        "entropy_weight": 0.01,
+        "value_weight": 1.0,
+        "value_loss": "huber",
+        "epochs": 5,
+        "batch_size": 64,
+        "sequence_length": 16,
+        "max_gradient_norm": math.inf,
+    }
+    assert (config.trainer.rollout_episodes, config.trainer.evaluation_trials) == (20, 5)
+    sac = train_config({"preset": "original", "algorithm": "sac"})
+    assert (sac.sac.alpha, sac.sac.capacity, sac.sac.updates_per_step, sac.sac.target_rate) == (
+        0.2,
+        1_000_000,
+        1.0,
+        1.0,
+    )
+    assert sac.trainer.rollout_episodes == 1
 
 
 @pytest.mark.parametrize(
@@ -354,7 +383,7 @@ def test_a_run_that_does_not_exist_cannot_go_on(tmp_path):
 def test_in_colour_both_networks_take_three_channels_and_the_model_is_evaluated_in_colour(tmp_path, network):
     run = small_run(tmp_path / "run", colour=True, network=network)
     policy = load_version(DiskStorage(str(run)), "last")[1]
-    assert policy.shape.channels == 3
+    assert policy.blueprint.sensors == {"FRONT_FACING_CAMERA": (120, 160, 3)}
     assert evaluate(EvaluateConfig(run=str(run), trials=2)).model.endswith(".pt")
 
 

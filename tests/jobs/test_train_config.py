@@ -71,13 +71,17 @@ def test_tracks_may_be_a_list():
 
 
 def test_paths_are_relative_to_the_file_and_names_are_not():
+    metadata = str(Path("m.json").resolve())
+    write("m.json", default_metadata().text)
     config = filed(
         'track = "oval,r.npy@reversed"\nreward = "my.py"\nout = "../runs/x"\n'
-        'model_metadata = "/m.json"\nnetwork = "lean"',
+        f'model_metadata = "{metadata}"\nnetwork = "my_net.py:Net"\ntransforms = ["grey", "own.py:Mine:size=2"]',
         name="car/my.toml",
     )
     assert config.track == "oval,car/r.npy@reversed"
-    assert (config.reward, config.out, config.model_metadata) == ("car/my.py", "car/../runs/x", "/m.json")
+    assert (config.reward, config.out, config.model_metadata) == ("car/my.py", "car/../runs/x", metadata)
+    assert config.network == "car/my_net.py:Net"
+    assert config.transforms == ("grey", "car/own.py:Mine:size=2")
     assert filed('reward = "quick_laps"', name="car/my.toml").reward == "quick_laps"
 
 
