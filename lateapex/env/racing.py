@@ -9,7 +9,7 @@ on the pose before the action acts, together with the commanded values; the obse
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import gymnasium as gym
@@ -23,6 +23,7 @@ from lateapex.env.params import Moment, Params
 from lateapex.env.reward import load_reward
 from lateapex.env.reward_base import Reward
 from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, Quirks, begin, judge, note
+from lateapex.env.sensors import Look, Observation, Senses, SensorSettings
 from lateapex.env.starts import RandomStarts, StartPoses, Starts
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata
@@ -35,8 +36,6 @@ from lateapex.world.vehicles import load_vehicle, vehicle_of_version
 MAX_STEPS: Final = 100_000
 """Steps after which an episode is cut off, as in the original."""
 
-Observation = dict[str, NDArray[np.uint8]]
-
 
 class RacingTask:
     """N cars and their episodes, without the Gymnasium dress: `begin` episodes of some cars, `advance` all by a step.
@@ -45,17 +44,17 @@ class RacingTask:
         track: name, path, Track, or a list of these; car i drives on track i modulo their number.
         num_envs: N.
         reward: name or path of a reward file, or a loaded Reward.
-        metadata: the action list and the sensor.
+        metadata: the action list and the sensors.
         vehicle: the cars, by name or path too; those that the version of the metadata asks for if not given.
         starts: where episodes start.
         seed: of all randomness in the task.
         threads: that draw; 0: one for each core.
         max_steps: steps after which an episode is cut off.
         height, width: rows and columns of the picture.
-        colour: whether pictures are red, green and blue, or grey as the original's network sees them.
+        colour: whether pictures are red, green and blue, or grey as the original's network sees them; stereo is grey.
         quirks: "original", or "fixed".
         alternate_direction: each car drives every other episode the other way round, beginning as the track is.
-        pictures: False: nothing is drawn, and `pictures` stays empty; for drivers that know the cars' state.
+        pictures: False: nothing is drawn, and pictures stay empty; for drivers that know the cars' state.
     """
 
     def __init__(
@@ -88,13 +87,17 @@ class RacingTask:
             self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
-        self.sensor = self.metadata.sensors[0]
+        settings = SensorSettings(height, width, colour, self.metadata.lidar)
+        self._senses = Senses(self.metadata.sensors, settings, num_envs, pictures=pictures)
+        self.sensor = self._senses.camera
+        """Name of the camera."""
         self.reward = reward if isinstance(reward, Reward) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
         self.quirks: Quirks = quirks
         self.draws = pictures
+        self._everyone = np.arange(num_envs)
         self._first_track = np.arange(num_envs) % self._tracks_given
         vehicle = vehicle or vehicle_of_version(self.metadata.version)
         self.simulator = Simulator(
@@ -104,15 +107,18 @@ class RacingTask:
             height=height,
             width=width,
             colour=colour,
+            eyes=self._senses.eyes,
             threads=threads,
             pictures=pictures,
         )
         self.episodes = np.zeros(num_envs, EPISODE_DTYPE)
         self.episodes["episode"] = -1
-        self.pictures = np.zeros((num_envs, *self.simulator.picture_shape) if pictures else (num_envs, 0, 0), np.uint8)
-        """What each car sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour."""
-        self.observations = {self.sensor: with_channels(self.pictures)}
-        """What the sensors give, by name; pictures `[N, H, W, C]`."""
+        self.observations = self._senses.observations
+        """What the sensors give, by name: pictures uint8 `[N, H, W, C]`, lidar float32 `[N, R]`."""
+        self.pictures = self._senses.pictures
+        """What each car's camera sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour; of two eyes the left."""
+        self.spaces = self._senses.spaces
+        """Of what each sensor gives for one car."""
         self.rows = np.zeros(num_envs, STEP_DTYPE)
         """The last step of each car, `[N]` of STEP_DTYPE."""
         self.lengths = np.array([self.tracks[place].length for place in self._first_track])
@@ -133,7 +139,7 @@ class RacingTask:
         self.episodes["episode"] = -1
 
     def begin(self, cars: NDArray[np.int64], poses: StartPoses | None = None) -> None:
-        """Put these cars at the start of their next episode, and draw what they see.
+        """Put these cars at the start of their next episode, and sense what is there.
 
         Args:
             cars: `[M]` which.
@@ -145,8 +151,11 @@ class RacingTask:
             self._turn_round(cars)
         self.simulator.place_on_line(cars, *poses)
         begin(self.episodes, cars, poses.fraction % 1.0)
-        if self.draws:
-            self.simulator.render_some(cars, self.pictures)
+        self._look(cars)
+
+    def _look(self, cars: NDArray[np.int64], meanwhile: Callable[[], None] | None = None) -> None:
+        episodes = self.episodes["episode"], self.episodes["steps"]
+        self._senses.look(Look(self.simulator, cars, self.seed, *episodes, meanwhile))
 
     def _turn_round(self, cars: NDArray[np.int64]) -> None:
         """Give each car the direction of its next episode: every other one is driven on the reverse of its track."""
@@ -156,7 +165,7 @@ class RacingTask:
             self._shared["waypoints"][car] = self._waypoints[self.simulator.cars["track"][car]]
 
     def advance(self, actions: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Let all cars take one step; `pictures` and `rows` then hold what they see and what happened.
+        """Let all cars take one step; `observations` and `rows` then hold what they see and what happened.
 
         Args:
             actions: `[N]` places in the action list; `[N, 2]` numbers from -1 to 1 in a continuous action space.
@@ -200,10 +209,7 @@ class RacingTask:
         def pay() -> None:
             rewards.append(self.reward(params, self._shared, needed, self.episodes["episode"]))
 
-        if self.draws:
-            self.simulator.render(self.pictures, pay)
-        else:
-            pay()
+        self._look(self._everyone, pay)
         return rewards[0]
 
     def snapshot(self) -> dict[str, Any]:
@@ -214,21 +220,22 @@ class RacingTask:
         return {
             **self.simulator.snapshot(),
             "episodes": self.episodes.copy(),
-            "pictures": self.pictures.copy(),
+            "observations": {name: seen.copy() for name, seen in self.observations.items()},
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Return to a snapshot of a task with the same tracks and cars."""
         self.simulator.restore(dict(snapshot))
         self.episodes[:] = snapshot["episodes"]
-        self.pictures[:] = snapshot["pictures"]
+        for name, seen in self.observations.items():
+            seen[:] = snapshot["observations"][name]
         self._shared["waypoints"][:] = [self._waypoints[place] for place in self.simulator.cars["track"]]
 
 
 class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
     """N cars as a Gymnasium vector environment.
 
-    Observations are a dictionary from the sensor's name to uint8 `[N, H, W, 1]`, in colour `[N, H, W, 3]`.
+    Observations are a dictionary from each sensor's name to what it gives, `[N, ...]`; see `env.sensors`.
     A car whose episode ended is put at its next start within the same step; what it saw last is in
     `info["final_obs"]`. Arguments as RacingTask.
     """
@@ -263,7 +270,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
         if done.any():
             seen = np.full(self.num_envs, None, object)
             for car in np.flatnonzero(done):
-                seen[car] = {self.task.sensor: with_channels(self.task.pictures)[car].copy()}
+                seen[car] = {name: values[car].copy() for name, values in self.task.observations.items()}
             final = {"final_obs": seen, "_final_obs": done, "final_info": self._info(status, done), "_final_info": done}
             self.task.begin(np.flatnonzero(done))
             status[done] = PREPARE
@@ -274,7 +281,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
         """Nothing is held that needs closing."""
 
     def _observation(self) -> Observation:
-        return {self.task.sensor: with_channels(self.task.pictures).copy()}
+        return {name: values.copy() for name, values in self.task.observations.items()}
 
     def _info(self, status: NDArray[Any], which: NDArray[np.bool_]) -> dict[str, Any]:
         """How the cars stand; `which` of them this tells of."""
@@ -289,7 +296,7 @@ class RacingVectorEnv(VectorEnv[Observation, NDArray[np.int64], Any]):
 class RacingEnv(gym.Env[Observation, np.int64]):
     """One car as a Gymnasium environment; arguments as RacingTask.
 
-    Observations are a dictionary from the sensor's name to uint8 `[H, W, 1]`, in colour `[H, W, 3]`.
+    Observations are a dictionary from each sensor's name to what it gives; see `env.sensors`.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 15}  # noqa: RUF012 - Gymnasium's own form
@@ -333,7 +340,7 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         return None if self.render_mode is None else self.task.simulator.colour_picture(0)
 
     def _observation(self) -> Observation:
-        return {self.task.sensor: with_channels(self.task.pictures)[0].copy()}
+        return {name: values[0].copy() for name, values in self.task.observations.items()}
 
     def _info(self, status: str) -> dict[str, Any]:
         return {"progress": float(self.task.episodes["progress"][0]), "episode_status": status}
@@ -348,10 +355,4 @@ def _checked_seed(seed: int) -> int:
 def _observation_space(task: RacingTask) -> gym.spaces.Dict:
     if not task.draws:
         raise ConfigError("pictures is False; an environment shows pictures: leave it out, or use RacingTask")
-    shape = with_channels(task.pictures).shape[1:]
-    return gym.spaces.Dict({task.sensor: gym.spaces.Box(0, 255, shape, np.uint8)})
-
-
-def with_channels(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return pictures `[N, H, W]` as `[N, H, W, 1]`, and coloured ones as they are; a view."""
-    return pictures[..., None] if pictures.ndim == 3 else pictures
+    return gym.spaces.Dict(dict(task.spaces))

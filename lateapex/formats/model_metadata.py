@@ -1,7 +1,6 @@
 """What a model can do and see: its actions, sensors, network and algorithm, as model_metadata.json says.
 
-The file is parsed in full, by the rules of the original's parser, and only then judged: what that accepts but this
-version cannot train (SAC, stereo, lidar) is refused with what to change.
+The rules are those of the original's parser.
 
 Inputs and outputs are in racers' units: degrees, left positive, and m/s.
 """
@@ -9,7 +8,7 @@ Inputs and outputs are in racers' units: degrees, left positive, and m/s.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lateapex.errors import MetadataError, did_you_mean
@@ -29,6 +28,7 @@ _KEYS = ("action_space", "action_space_type", "sensor", "neural_network", "versi
 _ENTRY_KEYS = ("steering_angle", "speed", "index", "low", "high")
 _OTHER_KEYS = ("lidar_config", "preprocess_type", "regional_parameters")
 _LIDAR_SAMPLES = 64  # of one scan; sectors share them out evenly
+_MOST_LIDAR_VALUES = 1000  # of a sector; finer than the lidar measures
 _MAX_STEERING_DEG = 30.0
 _SPEED_RANGE = (0.1, 4.0)  # m/s; what the original sends to the wheels lies inside
 
@@ -58,12 +58,24 @@ class Bounds(NamedTuple):
     """m/s"""
 
 
+class LidarConfig(NamedTuple):
+    """How a sector lidar reads its 64 beams; the other lidars do not look at it."""
+
+    num_sectors: int = 8
+    num_values_per_sector: int = 8
+    clipping_dist: float = 2.0
+    """m"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelMetadata:
-    """A model that this version can train."""
+    """A model, as the racer describes it."""
 
     action_space: tuple[Action, ...] | Bounds
-    """A list, in which the place is the action and a written "index" does not count; or ranges."""
+    """A list, in which the place is the action and a written "index" does not count; or ranges.
+
+    What leads beyond the car's limits is clamped when it is driven.
+    """
     sensors: tuple[str, ...]
     neural_network: str
     version: str
@@ -71,6 +83,7 @@ class ModelMetadata:
     training_algorithm: str
     text: str
     """The file as given, so that it can be copied byte for byte."""
+    lidar: LidarConfig = field(default_factory=LidarConfig)
     warnings: tuple[str, ...] = ()
     """What will not happen as written: one line each."""
 
@@ -80,43 +93,21 @@ class ModelMetadata:
         return () if isinstance(self.action_space, Bounds) else self.action_space
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelDescription:
-    """A model that the original accepts, whether or not this version can train it."""
-
-    action_space: tuple[Action, ...] | Bounds
-    """As in `ModelMetadata`; what leads beyond the car's limits is clamped when it is driven."""
-    sensors: tuple[str, ...]
-    neural_network: str
-    version: str
-    training_algorithm: str
-    warnings: tuple[str, ...]
-
-
 def read_metadata(text: str, source: str) -> ModelMetadata:
     """Read model_metadata.json; `source` is the file's name, for messages.
 
     Raises:
-        MetadataError: not JSON, not a description of a model, or of one that this version cannot train.
+        MetadataError: not JSON, or not a description of a model.
 
     Source of the rules: `markov/boto/s3/files/model_metadata.py` of aws-deepracer-community/deepracer-simapp.
     """
-    return _trainable(describe_model(text, source), text, source)
-
-
-def describe_model(text: str, source: str) -> ModelDescription:
-    """Read model_metadata.json of any model that the original accepts: SAC, stereo and lidar too.
-
-    Raises:
-        MetadataError: not JSON, or not a description of a model.
-    """
-    return _parse(parse_object(text, source, MetadataError), source)
+    return _parse(parse_object(text, source, MetadataError), text, source)
 
 
 def write_metadata(metadata: ModelMetadata) -> str:
     """Return the file's text, which deepracer-utils and the physical car read."""
     space = metadata.action_space
-    content = {
+    content: dict[str, Any] = {
         "action_space": _bounds_content(space) if isinstance(space, Bounds) else _list_content(space),
         "sensor": list(metadata.sensors),
         "neural_network": metadata.neural_network,
@@ -124,6 +115,8 @@ def write_metadata(metadata: ModelMetadata) -> str:
         "training_algorithm": metadata.training_algorithm,
         "action_space_type": "continuous" if isinstance(space, Bounds) else "discrete",
     }
+    if metadata.lidar != LidarConfig():
+        content["lidar_config"] = metadata.lidar._asdict()
     return json.dumps(content, indent=4)
 
 
@@ -148,25 +141,7 @@ def default_metadata() -> ModelMetadata:
     return replace(metadata, text=write_metadata(metadata))
 
 
-def _trainable(description: ModelDescription, text: str, source: str) -> ModelMetadata:
-    for sensor in description.sensors:
-        if sensor not in ("observation", "FRONT_FACING_CAMERA"):
-            raise MetadataError(
-                f"{source}: sensor has {sensor}; this version trains with the front camera alone: "
-                'write "sensor": ["FRONT_FACING_CAMERA"]'
-            )
-    return ModelMetadata(
-        action_space=description.action_space,
-        sensors=description.sensors,
-        neural_network=description.neural_network,
-        version=description.version,
-        training_algorithm=description.training_algorithm,
-        text=text,
-        warnings=description.warnings,
-    )
-
-
-def _parse(content: Mapping[str, Any], source: str) -> ModelDescription:
+def _parse(content: Mapping[str, Any], text: str, source: str) -> ModelMetadata:
     kind = _one_of(content, "action_space_type", ("discrete", "continuous"), source).lower()
     algorithm = _one_of(content, "training_algorithm", _ALGORITHMS, source).lower()
     if algorithm == "sac" and kind == "discrete":
@@ -176,14 +151,16 @@ def _parse(content: Mapping[str, Any], source: str) -> ModelDescription:
         )
     space = _required(content, "action_space", source)
     version, sensors = _version_and_sensors(content, source)
-    _check_lidar_config(content.get("lidar_config", {}), source)
+    lidar = _lidar_config(content.get("lidar_config", {}), source)
     actions = _actions(space, source) if kind == "discrete" else _bounds(space, source)
-    return ModelDescription(
+    return ModelMetadata(
         action_space=actions,
         sensors=sensors,
         neural_network=_one_of(content, "neural_network", _NETWORKS, source),
         version=version,
         training_algorithm=algorithm,
+        text=text,
+        lidar=lidar,
         warnings=(*_clamp_notes(actions), *_index_notes(space), *_key_notes(content)),
     )
 
@@ -237,20 +214,24 @@ def _sensors(value: Any, source: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _check_lidar_config(config: Any, source: str) -> None:
+def _lidar_config(config: Any, source: str) -> LidarConfig:
     if not isinstance(config, dict):
         raise MetadataError(f"{source}: lidar_config is {shown(config)}; expected an object")
-    sectors, values = config.get("num_sectors", 8), config.get("num_values_per_sector", 8)
+    usual = LidarConfig()
+    sectors = config.get("num_sectors", usual.num_sectors)
+    values = config.get("num_values_per_sector", usual.num_values_per_sector)
     if type(sectors) is not int or sectors < 1 or _LIDAR_SAMPLES % sectors:
         raise MetadataError(
             f"{source}: lidar_config.num_sectors is {shown(sectors)}; expected a divisor of {_LIDAR_SAMPLES}, such as 8"
         )
-    if type(values) is not int or values < 1:
+    if type(values) is not int or not 1 <= values <= _MOST_LIDAR_VALUES:
         raise MetadataError(
-            f"{source}: lidar_config.num_values_per_sector is {shown(values)}; expected a whole number from 1"
+            f"{source}: lidar_config.num_values_per_sector is {shown(values)}; "
+            f"expected a whole number from 1 to {_MOST_LIDAR_VALUES}"
         )
-    if not is_number(distance := config.get("clipping_dist", 2.0)):
+    if not is_number(distance := config.get("clipping_dist", usual.clipping_dist)):
         raise MetadataError(f"{source}: lidar_config.clipping_dist is {shown(distance)}; expected metres, such as 2.0")
+    return LidarConfig(sectors, values, float(distance))
 
 
 def _actions(space: Any, source: str) -> tuple[Action, ...]:

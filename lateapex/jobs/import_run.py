@@ -24,7 +24,7 @@ from lateapex.formats.checkpoints import read_checkpoints, read_coach_checkpoint
 from lateapex.formats.env_file import read_env
 from lateapex.formats.job_yaml import Parameters, first, read_parameters, write_parameters
 from lateapex.formats.json_text import parse_object
-from lateapex.formats.model_metadata import Bounds, ModelDescription, describe_model
+from lateapex.formats.model_metadata import Bounds, ModelMetadata, read_metadata
 from lateapex.formats.training_log import JobLog, read_log
 from lateapex.jobs.archive import ENDINGS, Contents, opened
 from lateapex.jobs.import_layout import Found, Layout, Passed, Role, family, is_wanted, job_kind, layout_of, models_in
@@ -219,13 +219,13 @@ class _Import:
         others = [log.parameters for _, log in logs if log.parameters]
         return trained or [*files["evaluation parameters"], *others][:1]
 
-    def _metadata(self, logs: list[tuple[Found, JobLog]]) -> ModelDescription | None:
-        description: ModelDescription | None = self._first("metadata", METADATA, describe_model)
+    def _metadata(self, logs: list[tuple[Found, JobLog]]) -> ModelMetadata | None:
+        description: ModelMetadata | None = self._first("metadata", METADATA, read_metadata)
         for file, log in [] if description else logs:
             text = json.dumps(dict(log.metadata), indent=4)
             if "action_space" in log.metadata:
                 try:
-                    description = describe_model(text, f"the model that {file.name} tells of")
+                    description = read_metadata(text, f"the model that {file.name} tells of")
                 except LateapexError as error:
                     self.notes.append(str(error))
                     continue
@@ -287,7 +287,7 @@ class _Import:
                 names |= {} if best.avg_eval_metric is None else {"best_metric": best.avg_eval_metric}
         return names
 
-    def _write_settings(self, source: str, result: ImportResult, description: ModelDescription | None) -> None:
+    def _write_settings(self, source: str, result: ImportResult, description: ModelMetadata | None) -> None:
         content = {
             "track": result.world,
             "network": description.neural_network if description else UNKNOWN,
@@ -305,7 +305,7 @@ class _Import:
         self.storage.write(SETTINGS, tomli_w.dumps(content).encode())
 
 
-def _in_words(description: ModelDescription | None) -> str:
+def _in_words(description: ModelMetadata | None) -> str:
     if description is None:
         return UNKNOWN
     space = description.action_space

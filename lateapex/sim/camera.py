@@ -49,6 +49,7 @@ class View(NamedTuple):
     """One camera at one resolution; `H` rows. A tap is a line of sight at a fraction of a row."""
 
     forward: float  # m, lens ahead of the car's centre
+    left: float  # m, lens to the left of it
     height: float  # m, lens above the ground
     focal: float  # pixels
     taps: NDArray[np.int64]  # [H] lines drawn for a row: 1, 2 or 4
@@ -60,8 +61,8 @@ class View(NamedTuple):
     widest: float  # rightward over forward part of the outermost lines of sight
 
 
-def view_of(mount: CameraMount, height: int, width: int) -> View:
-    """Prepare a camera for pictures of `height` x `width` square pixels.
+def view_of(mount: CameraMount, height: int, width: int, left: float = 0.0) -> View:
+    """Prepare a camera for pictures of `height` x `width` square pixels, `left` metres to the left of its mount.
 
     Raises:
         ConfigError: no pixels, or rows that look straight down, straight up, or behind the car.
@@ -88,7 +89,7 @@ def view_of(mount: CameraMount, height: int, width: int) -> View:
     scale = np.asarray(65536.0 / (TEXEL * 2.0**level), np.float64)
     above = (inverse_drop < 0.0).sum(axis=1)
     widest = 0.5 * (width + 1) / (float(focal) * float(ahead.min()))
-    return View(mount.forward, mount.height, float(focal), taps, above, level, scale, ahead, inverse_drop, widest)
+    return View(mount.forward, left, mount.height, float(focal), taps, above, level, scale, ahead, inverse_drop, widest)
 
 
 def _direction(mount: CameraMount, y: float) -> tuple[float, float]:
@@ -151,8 +152,8 @@ def draw(which, cars, view, ground, out, scratch):  # type: ignore[no-untyped-de
         k = cars[i].track
         fx = np.cos(cars[i].yaw)
         fy = np.sin(cars[i].yaw)
-        x = cars[i].x + view.forward * fx
-        y = cars[i].y + view.forward * fy
+        x = cars[i].x + view.forward * fx - view.left * fy
+        y = cars[i].y + view.forward * fy + view.left * fx
         count = _corners(x, y, fx, fy, ground.walls[k], place, wall)
         first, last = _in_view(place, count, view.widest)
         room = (place, wall, first, last, ground.wall_look[k])

@@ -56,7 +56,7 @@ def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool
     Raises:
         TrackError: a track is too large to be painted.
     """
-    places = [_walls(track, scene) for track, scene in zip(tracks, scenes, strict=True)]
+    places = [walls_of(track, scene) for track, scene in zip(tracks, scenes, strict=True)]
     levels = [
         level
         for track, scene, walls in zip(tracks, scenes, places, strict=True)
@@ -96,7 +96,8 @@ def _packed(channels: NDArray[np.uint8]) -> NDArray[Any]:
     return np.asarray(red | green << np.uint32(8) | blue << np.uint32(16))
 
 
-def _walls(track: Track, scene: Scene) -> tuple[float, float, float, float]:
+def walls_of(track: Track, scene: Scene) -> tuple[float, float, float, float]:
+    """Where the walls around a track stand, m: xmin, ymin, xmax, ymax."""
     x0, y0, x1, y1 = track.bounds
     gap = scene.wall_gap
     return x0 - gap, y0 - gap, x1 + gap, y1 + gap

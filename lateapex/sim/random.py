@@ -24,6 +24,8 @@ WEIGHTS: Final = 4
 """Purpose: the network's first weights."""
 INPUT: Final = 5
 """Purpose: what transforms do to a picture while training; index is the step."""
+LIDAR_NOISE: Final = 21
+"""Purpose: the noise of a lidar; index is 16 times the step, plus the place of four beams."""
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)
@@ -34,18 +36,29 @@ _32: Final = np.uint64(32)
 
 
 @kernel
+def philox(c0, c1, c2, c3, key):  # type: ignore[no-untyped-def] # numba: uint64 below 2**32 each, uint64[2] -> four of them
+    """Ten rounds on one counter."""
+    k0, k1 = key[0], key[1]
+    for _ in range(10):
+        p0 = _M0 * c0
+        p1 = _M1 * c2
+        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _32) ^ c3 ^ k1, p0 & _LOW
+        k0 = (k0 + _W0) & _LOW
+        k1 = (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+@kernel
 def _philox(counter, key):  # type: ignore[no-untyped-def] # numba compiles it for uint64 arrays [N, 4] and [2]
     """Ten rounds on each row of `counter`, in place."""
     for i in range(counter.shape[0]):
-        c0, c1, c2, c3 = counter[i, 0], counter[i, 1], counter[i, 2], counter[i, 3]
-        k0, k1 = key[0], key[1]
-        for _ in range(10):
-            p0 = _M0 * c0
-            p1 = _M1 * c2
-            c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _32) ^ c3 ^ k1, p0 & _LOW
-            k0 = (k0 + _W0) & _LOW
-            k1 = (k1 + _W1) & _LOW
+        c0, c1, c2, c3 = philox(counter[i, 0], counter[i, 1], counter[i, 2], counter[i, 3], key)
         counter[i, 0], counter[i, 1], counter[i, 2], counter[i, 3] = c0, c1, c2, c3
+
+
+def key_of(seed: int) -> NDArray[np.uint64]:
+    """A seed as the key that kernels take, `[2]`."""
+    return np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint64)
 
 
 def words(seed: int, car: ArrayLike, episode: ArrayLike, purpose: int, index: ArrayLike = 0) -> NDArray[np.uint64]:
@@ -63,7 +76,7 @@ def words(seed: int, car: ArrayLike, episode: ArrayLike, purpose: int, index: Ar
     counter = np.empty((np.broadcast(*parts).size, 4), np.uint64)
     for place, part in enumerate(parts):
         counter[:, place] = part
-    _philox(counter, np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint64))
+    _philox(counter, key_of(seed))
     return counter
 
 

@@ -23,6 +23,7 @@ from lateapex.sim.dynamics import drive, wheel_speed
 from lateapex.sim.geometry import locate, pose_at
 from lateapex.sim.ground import Ground, paint_grounds
 from lateapex.sim.kernel import kernel, take
+from lateapex.sim.lidar import Bodies, no_bodies
 from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
@@ -45,6 +46,7 @@ class Simulator:
         vehicle: the cars.
         height, width: rows and columns of the camera's pictures.
         colour: whether pictures are red, green and blue, `[N, H, W, 3]`, or grey, `[N, H, W]`.
+        eyes: m to the left of the camera's mount, one for each lens; pictures of several are grey, `[N, H, W, eyes]`.
         threads: threads that draw; 0: one for each core.
         scenes: looks, one a track; those of the tracks' names if not given.
         pictures: False: nothing will be drawn, so that no ground is painted.
@@ -64,6 +66,7 @@ class Simulator:
         height: int = 120,
         width: int = 160,
         colour: bool = False,
+        eyes: Sequence[float] = (0.0,),
         threads: int = 0,
         scenes: Sequence[Scene] | None = None,
         pictures: bool = True,
@@ -78,14 +81,16 @@ class Simulator:
         self.cars["world"] = (
             np.arange(len(places)) if world is None else _of_cars("world", world, np.int32, len(places))
         )
+        self._nothing = no_bodies(int(self.cars["world"].max()) + 1)
         self.clock = 0
         """Steps since the beginning."""
         self._tables = track_tables(self.tracks)
         self.scenes = looks
         self._ground: Ground | None = None
-        self._view = view_of(self.vehicle.camera, height, width)
+        self._views = [view_of(self.vehicle.camera, height, width, left) for left in eyes]
         self._vehicles = vehicle_records([self.vehicle] * len(places))
-        self.picture_shape = (height, width, 3) if colour else (height, width)
+        self._colour = colour
+        self.picture_shape = _picture_shape(height, width, colour, len(self._views))
         """Shape of one car's picture."""
         self._threads = threads or os.cpu_count() or 1
         self._scratches: list[Scratch] = []
@@ -103,7 +108,7 @@ class Simulator:
         self.place_on_line(nobody, 0.0, 0.0, 0.0)
         _step_all(cars, vehicles, self._tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
         if self._ground is not None:
-            self._draw_shared(nobody, np.zeros((0, *self.picture_shape), np.uint8), None)
+            self._draw_shared(nobody, np.zeros((1, *self.picture_shape), np.uint8), None)
         words(0, none, none, 0)
 
     @property
@@ -172,33 +177,34 @@ class Simulator:
         """Draw what all cars see.
 
         Args:
-            out: `[N, H, W]` or `[N, H, W, 3]`, overwritten.
+            out: `[N, *picture_shape]`, overwritten.
             meanwhile: called once while other threads draw; the kernels hold no lock.
 
         Raises:
             ConfigError: `out` has another shape or type, or its bytes do not lie one after the other.
         """
-        self._check_pictures(out)
-        self._draw_shared(np.arange(self.count), out, meanwhile)
+        self.render_some(np.arange(self.count), out, meanwhile)
 
-    def render_some(self, cars: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+    def render_some(
+        self, cars: NDArray[np.int64], out: NDArray[np.uint8], meanwhile: Callable[[], None] | None = None
+    ) -> None:
         """Draw what some cars see into their rows of `out`; see `render`."""
         self._check_pictures(out)
-        self._draw_shared(np.ascontiguousarray(cars, np.int64), out, None)
+        self._draw_shared(np.ascontiguousarray(cars, np.int64), out, meanwhile)
 
     def colour_picture(self, car: int) -> NDArray[np.uint8]:
-        """Draw what one car sees in colour, uint8 `[H, W, 3]`, whatever `render` draws."""
+        """Draw what one car sees through its first lens in colour, uint8 `[H, W, 3]`, whatever `render` draws."""
         height, width = self.picture_shape[:2]
         out = np.zeros((1, height, width, 3), np.uint8)
         ground = self.coloured_ground
-        draw(np.zeros(1, np.int64), self.cars[[car]], self._view, ground, out, scratch_for(height, width, ground))
+        draw(np.zeros(1, np.int64), self.cars[[car]], self._views[0], ground, out, scratch_for(height, width, ground))
         picture: NDArray[np.uint8] = out[0]
         return picture
 
     @cached_property
     def coloured_ground(self) -> Ground:
         """All tracks in colour; painted when first asked for, which takes as long as making the simulator."""
-        if self._ground is not None and len(self.picture_shape) == 3:
+        if self._ground is not None and self._colour:
             return self._ground
         return _painted_once(self.tracks, self.scenes, colour=True)
 
@@ -207,10 +213,12 @@ class Simulator:
     ) -> None:
         """Draw in blocks that all threads take from one counter, so that none waits long for another."""
         helpers: list[Future[None]] = []
-        counter, started = np.zeros(1, np.int64), Semaphore(0)
+        counters, started = np.zeros((len(self._views), 1), np.int64), Semaphore(0)
 
         def work(thread: int) -> None:
-            _draw_taken(counter, cars, self.cars, self._view, self._ground, out, self._scratches[thread])
+            for eye, view in enumerate(self._views):
+                pictures = out if len(self._views) == 1 else out[..., eye]
+                _draw_taken(counters[eye], cars, self.cars, view, self._ground, pictures, self._scratches[thread])
 
         def help_draw(thread: int) -> None:
             started.release()
@@ -237,6 +245,10 @@ class Simulator:
             raise ConfigError(
                 f"out has shape {out.shape} and type {out.dtype}; numpy.zeros({needed}, numpy.uint8) is needed"
             )
+
+    def bodies(self) -> Bodies:
+        """What stands or drives between the walls of each world."""
+        return self._nothing
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that changes with time, as copies."""
@@ -275,6 +287,12 @@ def _check(
             f"walls of {lowest} m and a camera at {vehicle.camera.height} m, which sees over them; "
             "higher walls are needed (1.0 is usual)"
         )
+
+
+def _picture_shape(height: int, width: int, colour: bool, eyes: int) -> tuple[int, ...]:
+    if colour and eyes > 1:
+        raise ConfigError(f"{eyes} lenses and colour; pictures of several lenses are grey: leave colour out")
+    return (height, width, 3) if colour else (height, width) if eyes == 1 else (height, width, eyes)
 
 
 def _painted_once(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool) -> Ground:

@@ -13,7 +13,7 @@ from lateapex.formats.env_file import read_env, write_env
 from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.formats.job_yaml import read_parameters, write_parameters
 from lateapex.formats.metrics import read_metrics_file
-from lateapex.formats.model_metadata import describe_model, read_metadata
+from lateapex.formats.model_metadata import read_metadata
 from lateapex.formats.simtrace import episodes_of
 from lateapex.formats.trace import read_trace, write_trace
 from lateapex.formats.training_log import read_log
@@ -48,8 +48,7 @@ def trace_again(data):
 
 
 KINDS = {
-    "model_metadata": ("model_metadata/**/*.json", text_reader(describe_model)),
-    "trainable metadata": ("model_metadata/**/*.json", text_reader(read_metadata)),
+    "model_metadata": ("model_metadata/**/*.json", text_reader(read_metadata)),
     "hyperparameters": ("hyperparameters/*.json", text_reader(read_hyperparameters)),
     "parameter YAML": ("params_yaml/*.yaml", written_again(read_parameters, write_parameters)),
     "env": ("params_yaml/*.env", written_again(read_env, write_env)),

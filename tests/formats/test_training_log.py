@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_records import episode
 
-from lateapex.formats.model_metadata import Action, default_metadata, describe_model, read_metadata
+from lateapex.formats.model_metadata import Action, default_metadata, read_metadata
 from lateapex.formats.training_log import (
     best_model_lines,
     checkpoint_numbers_line,
@@ -131,7 +131,7 @@ def test_every_real_log_tells_its_hyperparameters_and_all_since_2020_a_model_tha
         told = read_log(io.BytesIO(data))
         assert {"batch_size", "lr", "discount_factor"} <= told.hyperparameters.keys(), name
         if name != "deepracer-eval-sim-sample.log":
-            described = describe_model(json.dumps(told.metadata), name)
+            described = read_metadata(json.dumps(told.metadata), name)
             assert described.training_algorithm == told.metadata["training_algorithm"]
         if len(told.trace):
             assert told.world, name
