@@ -13,6 +13,7 @@ from lateapex.env.racing import RacingTask
 from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import RoundRobinStarts, StartPoses
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
+from lateapex.sim.lidar import Bodies
 
 STRAIGHT_ON = 5
 """Place of 0 degrees and 1.0 m/s in the default action list."""
@@ -39,6 +40,25 @@ def reward_function(params):
     return {returned}
 """
     return RewardFunction(text, "watched.py"), calls
+
+
+def random_actions(seed: int, steps: int, cars: int) -> NDArray[np.int64]:
+    """Places in the default action list, `[steps, cars]`."""
+    return np.random.default_rng(seed).integers(0, 10, (steps, cars))
+
+
+def crowded(task: RacingTask) -> RacingTask:
+    """The same task with boxes along the borders of all roads, for lidars to see; no camera does."""
+    worlds = []
+    for place in task.simulator.cars["track"]:
+        track = task.tracks[place]
+        points = np.concatenate(
+            [side[np.linspace(0, len(side) - 1, 30).astype(int)] for side in (track.inner, track.outer)]
+        )
+        worlds.append(np.column_stack([points, points[:, 0], np.full((60, 2), 0.2)]))
+    bodies = Bodies(np.stack(worlds), np.full((len(worlds), 60), -1))
+    task.simulator.bodies = lambda: bodies  # type: ignore[method-assign]  # what there is to see
+    return task
 
 
 def at(fraction: Any, offset: Any = 0.0, heading: Any = 0.0) -> StartPoses:

@@ -20,6 +20,7 @@ from made_tasks import (
     continuous_metadata,
     drive_on,
     metadata_of,
+    random_actions,
     small_task,
     watched_reward,
 )
@@ -65,10 +66,6 @@ def history(results: list[Any]) -> list[tuple[bytes, ...]]:
         (reward.tobytes(), over.tobytes(), cut.tobytes(), without_clock(rows), pictures.tobytes())
         for reward, over, cut, rows, pictures in results
     ]
-
-
-def random_actions(seed: int, steps: int, cars: int) -> NDArray[np.int64]:
-    return np.random.default_rng(seed).integers(0, 10, (steps, cars))
 
 
 # ------------------------------------------------------------------------------------------------- course of an episode
