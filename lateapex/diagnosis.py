@@ -34,6 +34,7 @@ _STILL: Final = 0.02  # m a step, 0.3 m/s: the slowest speed in use is 0.5, the 
 _FIRST: Final = 15  # steps in which a car gets going: one second
 _FEW_STEPS: Final = 200  # fewer say nothing
 _FEW_EPISODES: Final = 5
+_MANY_EPISODES: Final = 100  # of one half: the mean of fewer tells no gain from chance
 _LONG: Final = 20  # updates
 _SHORT: Final = 5
 _MOST: Final = 3  # of _SHORT
@@ -48,6 +49,7 @@ _HUGE_KL: Final = 5.0
 _EXPLAINED: Final = 0.01
 _GAIN: Final = 1.05  # times as much, over _LONG updates, is slow but learning
 _LAPPING: Final = 90.0  # percent; a policy that drives this far may be as sure as it likes
+_BEGUN: Final = 20.0  # percent; without learning it is 5 to 12, and whoever drives further may rest for a while
 _DRIVING: Final = 40.0  # percent; less is no model to fall back from
 
 
@@ -265,9 +267,11 @@ def _progress_lost(history: History) -> str | None:
 def _not_learning(history: History) -> str | None:
     """Whether the second half of a long stretch is no better than the first, for the reward nor for the way driven."""
     recent = _newest(history.updates, 2 * _LONG)
-    if not recent or _driven(recent) >= _DRIVING:
+    if not recent or _driven(recent) >= _BEGUN:
         return None
     halves = recent[:_LONG], recent[_LONG:]
+    if min(sum(update.finished for update in half) for half in halves) < _MANY_EPISODES:
+        return None
     way, now = (_driven(half) for half in halves)
     earned, earns = (_weighted((update.finished, update.mean_reward) for update in half).mean for half in halves)
     if now > _GAIN * way or earns > earned + (_GAIN - 1.0) * abs(earned):

@@ -55,8 +55,8 @@ def test_a_constant_reward(tmp_path):
 
 
 def test_a_discount_of_nothing(tmp_path):
-    trainer = {**SHORT, "steps": 8 * 16 * 70, "rollout_steps": 16}
-    assert "not_learning" in codes(train(tmp_path, ppo={"discount": 0.0}, trainer=trainer))
+    trainer = {**SHORT, "steps": 8 * 32 * 60, "rollout_steps": 32}
+    assert "not_learning" in codes(train(tmp_path, ppo={"discount": 0.0, "epochs": 2}, trainer=trainer))
 
 
 def test_findings_are_in_the_log_shown_by_runs_and_part_of_the_json_lines(tmp_path, capsys):
