@@ -1,7 +1,8 @@
 """How fast the computed lap is, how near a driver comes to it, and what public racers did on the same tracks.
 
 Laps are flying ones of the version-5 car. "computed" keeps all wheels on the road; "legal" asks for one wheel, as the
-rules do; "drivable" is the lap planned with held commands, and "driven" its best of three in the simulator.
+rules do; "drivable" is the lap planned with held commands, "driven" the best and "slowest" the worst of its three
+flying laps in the simulator; "off" counts the decisions of those with a wheel off the road.
 
     python benchmarks/line.py --tracks DIR --records CSV --json line.json
 """
@@ -14,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from harness import look, parser, row, write_rows
 from rich.console import Console
 from rich.table import Table
@@ -40,12 +40,26 @@ def main() -> None:
     quiet = look(0.3)
     rows: list[dict[str, Any]] = []
     table = Table(
-        "track", "computed", "legal", "drivable", "driven", "driven/computed", "record", "computed/record", "cpu s"
+        "track",
+        "computed",
+        "legal",
+        "drivable",
+        "driven",
+        "slowest",
+        "driven/computed",
+        "off",
+        "record",
+        "computed/record",
+        "cpu s",
     )
     for track, record in _pairs(options):
         found = _measure(track, record)
         table.add_row(*_cells(track, found))
-        rows += [row(name, value, "s", quiet, track=track.name) for name, value in found.items() if value is not None]
+        rows += [
+            row(name, value, "steps" if name == "wheels_off" else "s", quiet, track=track.name)
+            for name, value in found.items()
+            if value is not None
+        ]
         print(*_cells(track, found), sep=" | ", flush=True)
         if options.json:
             write_rows(options.json, rows)
@@ -78,17 +92,22 @@ def _measure(track: Track, record: float) -> dict[str, float | None]:
         "computed_lap": computed.lap_time,
         "legal_lap": legal.lap_time,
         "drivable_lap": line.lap_time,
-        "driven_lap": _driven(line),
+        **_driven(line),
         "record_lap": record,
         "cpu": cpu,
     }
 
 
-def _driven(line: Raceline) -> float | None:
-    """Best flying lap of the driver, s; None if none was complete."""
-    physics = Physics([line.track], np.zeros(1, np.int64), Vehicle())
-    stint = time_laps(LineDriver([line]), physics, LAPS)[0]
-    return min(stint.laps[1:], default=None)
+def _driven(line: Raceline) -> dict[str, float | None]:
+    """Best and worst flying lap of the driver, s, None if none was complete; decisions with a wheel off the road."""
+    driver = LineDriver([line])
+    first, stint = (time_laps(driver, Physics([line.track], [0], Vehicle()), laps)[0] for laps in (1, LAPS))
+    flying = stint.laps[1:]
+    return {
+        "driven_lap": min(flying, default=None),
+        "slowest_lap": max(flying, default=None),
+        "wheels_off": float(stint.wheels_off - first.wheels_off),
+    }
 
 
 def _cells(track: Track, found: dict[str, float | None]) -> list[str]:
@@ -98,12 +117,13 @@ def _cells(track: Track, found: dict[str, float | None]) -> list[str]:
 
     times = [
         "-" if found[name] is None else f"{found[name]:.2f}"
-        for name in ("computed_lap", "legal_lap", "drivable_lap", "driven_lap")
+        for name in ("computed_lap", "legal_lap", "drivable_lap", "driven_lap", "slowest_lap")
     ]
     return [
         track.name,
         *times,
         ratio("driven_lap", "computed_lap"),
+        f"{found['wheels_off']:.0f}",
         f"{found['record_lap']:.2f}",
         ratio("computed_lap", "record_lap"),
         f"{found['cpu']:.1f}",

@@ -107,6 +107,8 @@ class LineDriver:
         for _ in range(_TRIAL if len(cars) else 0):
             steering, speed, off = self._following(cars, at)
             holds &= (np.abs(off[:, 1]) < _LOST[0]) & (np.abs(off[:, 2]) < _LOST[1])
+            if not holds.any():
+                break
             cars = after_decision(cars, self._vehicle, steering, speed)
             at = self._passed(cars, at[:, None] + np.arange(3))
         return np.asarray(holds & np.all(np.abs(off) < 2.0 * _CLOSE[: self._deviations], axis=1))

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lateapex.world.guide import room
 from lateapex.world.lap_problem import Limit, casadi, solver
 from lateapex.world.motion import FULL_LOCK, accelerations, speed_command, wheel_speeds
-from lateapex.world.raceline import SLIP, Raceline, Start, raceline
+from lateapex.world.raceline import SLIP, Raceline, Start, clearance, raceline
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 
@@ -33,11 +33,13 @@ Floats = NDArray[np.float64]
 _SUBSTEPS = 8  # of a decision, as simulated
 _SMOOTH = 0.01  # m/s, of the tyres' kink, as in `lap_problem`
 _CALM = 2e-4  # s, weight of the squared changes of the commands from decision to decision
-_MARGIN = 0.015  # m that a wheel keeps from the border
+_MARGIN = 0.02  # m that a wheel keeps from the border
 _LEAST_SPEED = 0.15  # m/s forward
-_REACH = 0.3  # m along that a plan may be ahead of its guess or behind
+# m along that a plan may be ahead of its guess or behind, solution by solution: while the time of a decision is free,
+# and then; the less, the better a parabola tells of a border with corners
+_FREE_REACHES = (0.3, 0.1)
+_HELD_REACHES = (0.1, 0.05, 0.03)
 _LONGER = (0.0, 0.005, 0.01, 0.02)  # shares by which the lap is made longer until a whole number of decisions will do
-_PASSES = 2  # with decisions as short as can be, the second in frames of the first's lap
 _ITERATIONS = 300  # of one solution
 
 
@@ -73,22 +75,26 @@ def held_lap(line: Raceline, slip: float = SLIP, margin: float = _MARGIN) -> Rac
         margin: m that the wheels keep from the border when a decision begins.
 
     Returns:
-        A lap with one station a decision.
+        A lap with one station a decision; at each the road holds the wheels that `line.limit` asks for.
     """
     plan = _sampled(line, math.ceil(1.01 * line.lap_time / STEP_SECONDS))
     work, least = 0, line.lap_time
-    for _ in range(_PASSES):
-        found, done = _solve(line, plan, slip, margin, free=True)
+    for reach in _FREE_REACHES:
+        found, done = _solve(line, plan, slip, margin, free=True, reach=reach)
         work += done
         if found is None:
             break
         plan, least = found, len(found.states) * found.seconds
-    for longer in _LONGER:
-        count = math.ceil((1.0 + longer) * least / STEP_SECONDS)
-        found, done = _solve(line, _stretched(plan, count), slip, margin, free=False)
-        work += done
-        if found is not None:
-            return _told(line, found, line.iterations + work)
+    for count in dict.fromkeys(math.ceil((1.0 + longer) * least / STEP_SECONDS) for longer in _LONGER):
+        guess: _Plan | None = _stretched(plan, count)
+        for reach in _HELD_REACHES:
+            if guess is None:
+                break
+            guess, done = _solve(line, guess, slip, margin, reach=reach)
+            work += done
+            lap = guess and _told(line, guess, line.iterations + work)
+            if lap and clearance(lap).min() >= 0.0:
+                return lap
     return None
 
 
@@ -113,7 +119,9 @@ def _stretched(plan: _Plan, count: int) -> _Plan:
     return _Plan(moved, told, plan.turns, STEP_SECONDS)
 
 
-def _solve(line: Raceline, guess: _Plan, slip: float, margin: float, *, free: bool) -> tuple[_Plan | None, int]:
+def _solve(
+    line: Raceline, guess: _Plan, slip: float, margin: float, *, reach: float, free: bool = False
+) -> tuple[_Plan | None, int]:
     """Solve near a guess; the optimiser's iterations besides. With `free` the decisions are as short as can be."""
     ca, vehicle = casadi(), line.vehicle
     count, size = guess.states.shape
@@ -125,8 +133,8 @@ def _solve(line: Raceline, guess: _Plan, slip: float, margin: float, *, free: bo
     after = ca.horzcat(states[:, 1:], states[:, 0] + lap)
     decide = _decision(ca, vehicle, size).map(count)
     defects = after - decide(states, controls, before[0, :], ca.repmat(seconds, 1, count))
-    frames = _frames(line, guess, margin)
-    beside = _beside(ca, line, size).map(count)(states, ca.DM(frames.T))
+    frames = _frames(line, guess, margin, reach)
+    beside = _beside(ca, line, size, reach).map(count)(states, ca.DM(frames.T))
     slide = math.tan(slip)
     slides = ca.vertcat(states[4, :] - slide * states[3, :], -states[4, :] - slide * states[3, :])
     change = (controls - before) / np.array([[FULL_LOCK], [3.0]])
@@ -177,25 +185,25 @@ def _decision(ca: ModuleType, vehicle: Vehicle, size: int) -> Any:
     return ca.Function("decision", [state, control, told, seconds], [ca.vertcat(*later)])
 
 
-def _frames(line: Raceline, guess: _Plan, margin: float) -> Floats:
+def _frames(line: Raceline, guess: _Plan, margin: float, reach: float) -> Floats:
     """Frames of the guess, `[N, 15]`: x, y, course, and parabolas of the right and left border, front axle and rear."""
     states = guess.states
     course = states[:, 2] + np.arctan2(states[:, 4], states[:, 3])
     ways = np.stack([np.cos(course), np.sin(course)], axis=1)
     parts = [states[:, :2], course[:, None]]
     for ahead in (line.vehicle.front_axle, -line.vehicle.rear_axle):
-        sides = [room(line.track, states[:, :2] + (ahead + shift) * ways, course) for shift in (-_REACH, 0.0, _REACH)]
+        sides = [room(line.track, states[:, :2] + (ahead + shift) * ways, course) for shift in (-reach, 0.0, reach)]
         for side, inward in ((0, margin), (1, -margin)):
             low, mid, high = (each[side] + inward for each in sides)
             parts += [
                 mid[:, None],
-                (high - low)[:, None] / (2 * _REACH),
-                (high + low - 2 * mid)[:, None] / (2 * _REACH**2),
+                (high - low)[:, None] / (2 * reach),
+                (high + low - 2 * mid)[:, None] / (2 * reach**2),
             ]
     return np.concatenate(parts, axis=1)
 
 
-def _beside(ca: ModuleType, line: Raceline, size: int) -> Any:
+def _beside(ca: ModuleType, line: Raceline, size: int, reach: float) -> Any:
     """Function of state and frame: how far what must stay on the road is off it, and the way beyond the reach."""
     car, state, frame = line.vehicle, ca.SX.sym("state", size), ca.SX.sym("frame", 15)
     cos, sin = ca.cos(frame[2]), ca.sin(frame[2])
@@ -212,7 +220,7 @@ def _beside(ca: ModuleType, line: Raceline, size: int) -> Any:
             outside[axle, side] = off - left if side > 0 else right - off
             inside[axle, side] = right - off if side > 0 else off - left
     rows = list(outside.values()) if line.limit == "all" else [(inside[0, s] + inside[1, s]) / 2 for s in (-1, 1)]
-    return ca.Function("beside", [state, frame], [ca.vertcat(*rows, along - _REACH, -_REACH - along)])
+    return ca.Function("beside", [state, frame], [ca.vertcat(*rows, along - reach, -reach - along)])
 
 
 def _bounds(guess: _Plan, vehicle: Vehicle, free: bool) -> tuple[Floats, Floats]:
