@@ -13,7 +13,7 @@ from lateapex.models.line_driver import LineDriver
 from lateapex.models.timing import RANGES, actions_for, time_laps
 from lateapex.sim.physics import Physics, after_decision
 from lateapex.sim.state import STATE_DTYPE
-from lateapex.world.held_lap import drivable
+from lateapex.world.held_lap import drivable, held_lap
 from lateapex.world.raceline import clearance, raceline
 from lateapex.world.track import load_track, track_names
 from lateapex.world.vehicle import Vehicle
@@ -36,17 +36,21 @@ def test_the_centre_line_driver_laps_every_route_both_ways(car, shared_data):
 
 
 @pytest.fixture(scope="module")
-def planned():
-    return drivable(load_track("oval"))
+def computed():
+    return raceline(load_track("oval"))
 
 
-def test_the_line_driver_laps_within_3_percent_of_the_computed_lap_once_it_has_joined_its_line(planned):
-    computed = raceline(planned.track).lap_time
+@pytest.fixture(scope="module")
+def planned(computed):
+    return held_lap(computed)
+
+
+def test_the_line_driver_laps_within_3_percent_of_the_computed_lap_once_it_has_joined_its_line(computed, planned):
     driver, physics = LineDriver([planned]), Physics([planned.track], [0], CAR)
     time_laps(driver, physics, laps=2)
     stint = time_laps(driver, physics, laps=2)[0]
     assert stint.status == "lap_complete"
-    assert stint.laps[1] < 1.03 * computed
+    assert stint.laps[1] < 1.03 * computed.lap_time
     assert stint.wheels_off == 0
 
 
@@ -59,6 +63,14 @@ def test_the_simulator_goes_from_each_decision_of_a_planned_lap_to_the_next(plan
     np.testing.assert_allclose(later["x"][:-1], planned.x[1:], atol=0.01)
     np.testing.assert_allclose(later["y"][:-1], planned.y[1:], atol=0.01)
     np.testing.assert_allclose(later["u"][:-1], planned.u[1:], atol=0.05)
+
+
+def test_where_no_lap_can_be_planned_a_smoother_line_stands_in(monkeypatch, computed):
+    calm = replace(computed, lap_time=computed.lap_time + 1.0)
+    monkeypatch.setattr("lateapex.world.held_lap.held_lap", lambda line: None)
+    monkeypatch.setattr("lateapex.world.held_lap.raceline", lambda *_, **how: computed if "slip" not in how else calm)
+    line = drivable(computed.track)
+    assert line is calm
 
 
 def test_a_planned_lap_keeps_all_wheels_on_the_road_whenever_the_car_is_judged(planned):
