@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lateapex.sim.dynamics import SUBSTEPS
 from lateapex.world.guide import guide_through
 from lateapex.world.lap_guess import careful_speeds
 from lateapex.world.motion import FASTEST, FULL_LOCK, SLOWEST, SteadyTurns, speed_command, steady_turns
 from lateapex.world.track import Track
-from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+from lateapex.world.vehicle import STEP_SECONDS, SUBSTEPS, Vehicle
 
 Floats = NDArray[np.float64]
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import math
 
 from lateapex.sim.kernel import kernel
-
-SUBSTEPS = 8
-"""Integration steps per decision; 4 change the position after a second by 2 mm, the tyres ring below that."""
+from lateapex.world.vehicle import SUBSTEPS
 
 _GRAVITY = 9.81
 

@@ -22,16 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lateapex.world.guide import room
-from lateapex.world.lap_problem import Limit, casadi, solver
+from lateapex.world.lap_problem import SMOOTH, Limit, casadi, solver
 from lateapex.world.motion import FULL_LOCK, accelerations, speed_command, wheel_speeds
 from lateapex.world.raceline import SLIP, Raceline, Start, clearance, raceline
 from lateapex.world.track import Track
-from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+from lateapex.world.vehicle import STEP_SECONDS, SUBSTEPS, Vehicle
 
 Floats = NDArray[np.float64]
 
-_SUBSTEPS = 8  # of a decision, as simulated
-_SMOOTH = 0.01  # m/s, of the tyres' kink, as in `lap_problem`
 _CALM = 2e-4  # s, weight of the squared changes of the commands from decision to decision
 _MARGIN = 0.02  # m that a wheel keeps from the border
 _LEAST_SPEED = 0.15  # m/s forward
@@ -86,14 +84,14 @@ def held_lap(line: Raceline, slip: float = SLIP, margin: float = _MARGIN) -> Rac
             break
         plan, least = found, len(found.states) * found.seconds
     for count in dict.fromkeys(math.ceil((1.0 + longer) * least / STEP_SECONDS) for longer in _LONGER):
-        guess: _Plan | None = _stretched(plan, count)
+        guess = _stretched(plan, count)
         for reach in _HELD_REACHES:
-            if guess is None:
-                break
-            guess, done = _solve(line, guess, slip, margin, reach=reach)
+            found, done = _solve(line, guess, slip, margin, reach=reach)
             work += done
-            lap = guess and _told(line, guess, line.iterations + work)
-            if lap and clearance(lap).min() >= 0.0:
+            if found is None:
+                break
+            guess, lap = found, _told(line, found, line.iterations + work)
+            if clearance(lap).min() >= 0.0:
                 return lap
     return None
 
@@ -164,15 +162,15 @@ def _solve(
 def _decision(ca: ModuleType, vehicle: Vehicle, size: int) -> Any:
     """Function of state, control, the steering told before and seconds: the state after a decision."""
     state, control, told, seconds = ca.SX.sym("state", size), ca.SX.sym("control", 2), ca.SX.sym("told"), ca.SX.sym("t")
-    dt = seconds / _SUBSTEPS
+    dt = seconds / SUBSTEPS
     x, y, yaw, u, v, r = (state[i] for i in range(6))
     angle, follow = control[0], 0.0
     if size > 6:
         angle = state[6] + vehicle.steering_jump * (control[0] - told)
         follow = ca.fmin(dt / vehicle.steering_lag, 1.0)
-    for _ in range(_SUBSTEPS):
+    for _ in range(SUBSTEPS):
         angle = angle + (control[0] - angle) * follow
-        du, dv, dr = accelerations(u, v, r, ca.cos(angle), ca.sin(angle), control[1], vehicle, _SMOOTH)
+        du, dv, dr = accelerations(u, v, r, ca.cos(angle), ca.sin(angle), control[1], vehicle, SMOOTH)
         u1, v1, r1 = u + du * dt, v + dv * dt, r + dr * dt
         forward, left, turn = 0.5 * (u + u1), 0.5 * (v + v1), 0.5 * (r + r1)
         middle = yaw + 0.5 * turn * dt

@@ -37,7 +37,9 @@ Limit = Literal["all", "one"]
 
 OFFSET, HEADING, U, V, R, JOINT = range(6)
 
-_SMOOTH = 0.01  # m/s, of the tyres' kink; a fifth of the slip at which a tyre has half of its grip
+SMOOTH: Final = 0.01
+"""m/s of slip over which the tyres' kink at no slip is rounded; a fifth of that at which a tyre has half of its grip."""
+
 _LEAST_SPEED = 0.15  # m/s forward; arc length is no clock for a standing car
 _NEAREST_CENTRE = 0.9  # share of the way from the guide to its centre of curvature that a car may use
 _MOST = np.array([np.inf, 1.3, 6.0, 3.0, 9.0, FULL_LOCK])  # of each state, generous
@@ -219,7 +221,7 @@ def _rates(ca: ModuleType, vehicle: Vehicle, size: int) -> Any:
     state, control, curvature = ca.SX.sym("state", size), ca.SX.sym("control", 2), ca.SX.sym("curvature")
     offset, heading, u, v, r = (state[i] for i in range(5))
     angle = state[JOINT] if size > JOINT else control[0]
-    du, dv, dr = accelerations(u, v, r, ca.cos(angle), ca.sin(angle), control[1], vehicle, _SMOOTH)
+    du, dv, dr = accelerations(u, v, r, ca.cos(angle), ca.sin(angle), control[1], vehicle, SMOOTH)
     # dt/ds of the station that the car is beside.
     pace = (1 - offset * curvature) / (u * ca.cos(heading) - v * ca.sin(heading))
     changes = [u * ca.sin(heading) + v * ca.cos(heading), r - curvature / pace, du, dv, dr]

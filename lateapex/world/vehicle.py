@@ -17,6 +17,9 @@ from lateapex.errors import ConfigError, did_you_mean
 STEP_SECONDS: Final = 1.0 / 15.0
 """Simulated time between two decisions, s: the camera's frame period."""
 
+SUBSTEPS: Final = 8
+"""Integration steps per decision; 4 change the position after a second by 2 mm, the tyres ring below that."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CameraMount:
