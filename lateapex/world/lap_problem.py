@@ -38,7 +38,7 @@ Limit = Literal["all", "one"]
 OFFSET, HEADING, U, V, R, JOINT = range(6)
 
 SMOOTH: Final = 0.01
-"""m/s of slip over which the tyres' kink at no slip is rounded; a fifth of that at which a tyre has half of its grip."""
+"""m/s of slip over which the tyres' kink at no slip is rounded; a fifth of what halves a tyre's grip."""
 
 _LEAST_SPEED = 0.15  # m/s forward; arc length is no clock for a standing car
 _NEAREST_CENTRE = 0.9  # share of the way from the guide to its centre of curvature that a car may use
