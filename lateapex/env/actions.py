@@ -60,7 +60,7 @@ class ActionTable:
             ConfigError: another shape, or a place that is not in the table.
         """
         places = np.asarray(actions)
-        if places.shape != (count,) or not np.issubdtype(places.dtype, np.integer):
+        if places.shape != (count,) or places.dtype.kind not in "iu":
             found = f"actions have shape {places.shape} and type {places.dtype}"
             raise ConfigError(f"{found}; {count} whole numbers are needed")
         if count and (places.min() < 0 or places.max() >= len(self)):
@@ -70,7 +70,7 @@ class ActionTable:
     def commands(self, actions: ArrayLike, count: int) -> Commands:
         """Look up `[count]` places in the table; errors as `checked`."""
         places = self.checked(actions, count)
-        return Commands(places, *self._told[:, places])
+        return Commands(places, *self._told.take(places, axis=1))
 
     @cached_property
     def _told(self) -> NDArray[np.float64]:
