@@ -59,6 +59,8 @@ class View(NamedTuple):
     ahead: NDArray[np.float64]  # [H, MAX_TAPS] forward part of a line's direction, for 1 along the optical axis
     inverse_drop: NDArray[np.float64]  # [H, MAX_TAPS] 1 / downward part of it; negative above the horizon
     widest: float  # rightward over forward part of the outermost lines of sight
+    pitch_cos: float  # of the optical axis, downwards
+    pitch_sin: float
 
 
 def view_of(mount: CameraMount, height: int, width: int, left: float = 0.0) -> View:
@@ -89,7 +91,9 @@ def view_of(mount: CameraMount, height: int, width: int, left: float = 0.0) -> V
     scale = np.asarray(65536.0 / (TEXEL * 2.0**level), np.float64)
     above = (inverse_drop < 0.0).sum(axis=1)
     widest = 0.5 * (width + 1) / (float(focal) * float(ahead.min()))
-    return View(mount.forward, left, mount.height, float(focal), taps, above, level, scale, ahead, inverse_drop, widest)
+    axis = _direction(mount, 0.0)
+    rows = (taps, above, level, scale, ahead, inverse_drop)
+    return View(mount.forward, left, mount.height, float(focal), *rows, widest, *axis)
 
 
 def _direction(mount: CameraMount, y: float) -> tuple[float, float]:

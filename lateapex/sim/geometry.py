@@ -128,6 +128,17 @@ def locate(state, car, tables):  # type: ignore[no-untyped-def] # numba: records
 
 
 @kernel
+def project_on_line(x, y, k, tables):  # type: ignore[no-untyped-def] # numba: floats, int, TrackTables -> m, m, bool
+    """Where a point projects on track k's centre line: way along it, distance from it, whether it lies to the left."""
+    track, waypoints = tables.tracks[k], tables.waypoints
+    row, place, square = _nearest(x, y, waypoints, tables.near_center, _cell(x, y, track))
+    px = waypoints[row, 0] + place * waypoints[row, 2]
+    py = waypoints[row, 1] + place * waypoints[row, 3]
+    left = _is_left(x - px, y - py, row, track, waypoints)
+    return waypoints[row, 5] + place * waypoints[row, 6], np.sqrt(square), left
+
+
+@kernel
 def _is_left(aside_x, aside_y, row, track, waypoints):  # type: ignore[no-untyped-def] # numba: m from the line, see locate -> bool
     """Whether a way from the nearest point of segment `row` leads to the left of it; repeated points are passed."""
     for _ in range(track.segments):

@@ -48,6 +48,7 @@ class Ground(NamedTuple):
     wall_height: NDArray[np.float64]  # [K] m
     wall_look: NDArray[Any]  # [K, 4] south, east, north, west wall
     sky_look: NDArray[Any]  # [K]
+    light: NDArray[np.float64]  # [K] see Scene
 
 
 def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool = False) -> Ground:
@@ -72,6 +73,7 @@ def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool
         wall_height=np.array([scene.wall_height for scene in scenes]),
         wall_look=_looks([_wall_colours(scene) for scene in scenes], colour),
         sky_look=_looks([scene.sky for scene in scenes], colour),
+        light=np.array([scene.light for scene in scenes]),
     )
 
 

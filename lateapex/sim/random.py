@@ -26,6 +26,10 @@ INPUT: Final = 5
 """Purpose: what transforms do to a picture while training; index is the step."""
 LIDAR_NOISE: Final = 21
 """Purpose: the noise of a lidar; index is 16 times the step, plus the place of four beams."""
+OBSTACLE: Final = 11
+"""Purpose: where obstacles and bot cars stand; the car is the world, index is the thing."""
+LANE_CHANGE: Final = 12
+"""Purpose: when a bot car changes lanes; the car is the world, index is 65536 times the bot, plus the change."""
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)

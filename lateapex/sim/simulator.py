@@ -1,7 +1,7 @@
 """The one clock: N cars in W worlds, moved, located and drawn together.
 
-A step is 1/15 s. Nothing here knows of episodes, rewards or actions. Cars do not depend on each other, so any number
-of threads, and any split of the cars into batches, gives the same bytes.
+A step is 1/15 s. Nothing here knows of episodes, rewards or actions. Cars see the others of their world, and what else
+is there, but do not push them: any number of threads, and any split of the cars into batches, gives the same bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lateapex.errors import ConfigError
+from lateapex.sim.bodies import BodyScratch, body_scratch, body_tables, draw_bodies, real_sizes
 from lateapex.sim.camera import Scratch, draw, scratch_for, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
 from lateapex.sim.geometry import locate, pose_at
@@ -27,6 +28,7 @@ from lateapex.sim.lidar import Bodies, no_bodies
 from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
+from lateapex.sim.traffic import NOTHING, Traffic
 from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
@@ -50,6 +52,7 @@ class Simulator:
         threads: threads that draw; 0: one for each core.
         scenes: looks, one a track; those of the tracks' names if not given.
         pictures: False: nothing will be drawn, so that no ground is painted.
+        things: boxes and bot cars that each world has room for; `traffic` says what they are.
 
     Raises:
         ConfigError: an argument does not fit the others, or the camera sees over the walls or behind the car.
@@ -70,6 +73,7 @@ class Simulator:
         threads: int = 0,
         scenes: Sequence[Scene] | None = None,
         pictures: bool = True,
+        things: int = 0,
     ) -> None:
         self.tracks = list(tracks)
         self.vehicle = vehicle or Vehicle()
@@ -84,7 +88,12 @@ class Simulator:
         self._nothing = no_bodies(int(self.cars["world"].max()) + 1)
         self.clock = 0
         """Steps since the beginning."""
-        self._tables = track_tables(self.tracks)
+        self.tables = track_tables(self.tracks)
+        """The tracks as the kernels know them."""
+        self.traffic: Traffic | None = None
+        """What there is in the worlds besides each car itself; None: nothing."""
+        if things or len(np.unique(self.cars["world"])) < len(places):
+            self.traffic = Traffic(self.tracks, self.tables, self.cars["world"], things)
         self.scenes = looks
         self._ground: Ground | None = None
         self._views = [view_of(self.vehicle.camera, height, width, left) for left in eyes]
@@ -94,9 +103,13 @@ class Simulator:
         """Shape of one car's picture."""
         self._threads = threads or os.cpu_count() or 1
         self._scratches: list[Scratch] = []
+        self._body_scratches: list[BodyScratch] = []
+        self._bodies = body_tables()
         if pictures:
             self._ground = ground = _painted_once(self.tracks, looks, colour)
             self._scratches = [scratch_for(height, width, ground) for _ in range(self._threads)]
+            if self.traffic is not None:
+                self._body_scratches = [body_scratch(height, width) for _ in range(self._threads)]
         self._pool = ThreadPoolExecutor(self._threads - 1, "draw") if self._threads > 1 else None
         self._compile()
 
@@ -106,7 +119,7 @@ class Simulator:
         nobody = np.zeros(0, np.int64)
         self.place(nobody, 0.0, 0.0, 0.0)
         self.place_on_line(nobody, 0.0, 0.0, 0.0)
-        _step_all(cars, vehicles, self._tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
+        _step_all(cars, vehicles, self.tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
         if self._ground is not None:
             self._draw_shared(nobody, np.zeros((1, *self.picture_shape), np.uint8), None)
         words(0, none, none, 0)
@@ -126,7 +139,8 @@ class Simulator:
         which = np.ascontiguousarray(cars, np.int64)
         poses = np.empty((3, len(which)))
         poses[0], poses[1], poses[2] = x, y, yaw
-        _place_some(which, poses, self.cars, self._vehicles, self._tables)
+        _place_some(which, poses, self.cars, self._vehicles, self.tables)
+        self._let_follow()
 
     def place_on_line(
         self, cars: NDArray[np.int64], fraction: ArrayLike, offset: ArrayLike, heading: ArrayLike
@@ -142,7 +156,12 @@ class Simulator:
         which = np.ascontiguousarray(cars, np.int64)
         poses = np.empty((3, len(which)))
         poses[0], poses[1], poses[2] = fraction, offset, heading
-        _place_some_on_line(which, poses, self.cars, self._vehicles, self._tables)
+        _place_some_on_line(which, poses, self.cars, self._vehicles, self.tables)
+        self._let_follow()
+
+    def _let_follow(self) -> None:
+        if self.traffic is not None:
+            self.traffic.follow(self.cars)
 
     def step(self, steering: ArrayLike, speed: ArrayLike, held: ArrayLike) -> None:
         """Drive all cars for 1/15 s.
@@ -165,12 +184,15 @@ class Simulator:
         def move(first: int) -> None:
             part = slice(first, first + size)
             state, vehicles = self.cars[part], self._vehicles[part]
-            _step_all(state, vehicles, self._tables, angles[part], speeds[part], standing[part], STEP_SECONDS)
+            _step_all(state, vehicles, self.tables, angles[part], speeds[part], standing[part], STEP_SECONDS)
 
         others = [self._pool.submit(move, first) for first in range(size, self.count, size)] if self._pool else []
         move(0)
         for other in others:
             other.result()
+        if self.traffic is not None:
+            self.traffic.step()
+            self.traffic.follow(self.cars)
         self.clock += 1
 
     def render(self, out: NDArray[np.uint8], meanwhile: Callable[[], None] | None = None) -> None:
@@ -197,7 +219,14 @@ class Simulator:
         height, width = self.picture_shape[:2]
         out = np.zeros((1, height, width, 3), np.uint8)
         ground = self.coloured_ground
-        draw(np.zeros(1, np.int64), self.cars[[car]], self._views[0], ground, out, scratch_for(height, width, ground))
+        state = self.cars[[car]]
+        draw(np.zeros(1, np.int64), state, self._views[0], ground, out, scratch_for(height, width, ground))
+        if self.traffic is not None:
+            things = self.traffic.things[state["world"]].copy()
+            things["kind"][things["car"] == car] = NOTHING
+            state["world"] = 0
+            bodies, scratch = self._bodies, body_scratch(height, width)
+            draw_bodies(np.zeros(1, np.int64), state, things, self._views[0], ground, bodies, out, scratch)
         picture: NDArray[np.uint8] = out[0]
         return picture
 
@@ -216,9 +245,14 @@ class Simulator:
         counters, started = np.zeros((len(self._views), 1), np.int64), Semaphore(0)
 
         def work(thread: int) -> None:
+            scratch = self._scratches[thread]
             for eye, view in enumerate(self._views):
                 pictures = out if len(self._views) == 1 else out[..., eye]
-                _draw_taken(counters[eye], cars, self.cars, view, self._ground, pictures, self._scratches[thread])
+                if self.traffic is None:
+                    _draw_taken(counters[eye], cars, self.cars, view, self._ground, pictures, scratch)
+                else:
+                    among = (self.traffic.things, self._bodies, self._body_scratches[thread])
+                    _draw_taken_among(counters[eye], cars, self.cars, view, self._ground, pictures, scratch, among)
 
         def help_draw(thread: int) -> None:
             started.release()
@@ -248,11 +282,12 @@ class Simulator:
 
     def bodies(self) -> Bodies:
         """What stands or drives between the walls of each world."""
-        return self._nothing
+        return self._nothing if self.traffic is None else Bodies(*self.traffic.rectangles(real_sizes()))
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that changes with time, as copies."""
-        return {"cars": self.cars.copy(), "clock": self.clock}
+        things = {} if self.traffic is None else {"things": self.traffic.things.copy()}
+        return {"cars": self.cars.copy(), "clock": self.clock, **things}
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Return to a snapshot of a simulator of the same tracks and cars.
@@ -264,6 +299,8 @@ class Simulator:
             raise ConfigError(f"snapshot of {len(snapshot['cars'])} cars; this simulator has {self.count}")
         if snapshot["cars"].dtype != self.cars.dtype:
             raise ConfigError("the snapshot's cars have other fields than those of this version; start the run anew")
+        if self.traffic is not None:
+            self.traffic.restore(snapshot["things"])
         self.cars[:] = snapshot["cars"]
         self.clock = int(snapshot["clock"])
 
@@ -367,4 +404,16 @@ def _draw_taken(counter, which, cars, view, ground, out, scratch):  # type: igno
     first = take(counter, _BLOCK)
     while first < which.size:
         draw(which[first : first + _BLOCK], cars, view, ground, out, scratch)
+        first = take(counter, _BLOCK)
+
+
+@kernel
+def _draw_taken_among(counter, which, cars, view, ground, out, scratch, among):  # type: ignore[no-untyped-def] # numba: as _draw_taken; see draw_bodies
+    """As `_draw_taken`, in worlds where there is something to see besides the track."""
+    things, bodies, body_scratch = among
+    first = take(counter, _BLOCK)
+    while first < which.size:
+        some = which[first : first + _BLOCK]
+        draw(some, cars, view, ground, out, scratch)
+        draw_bodies(some, cars, things, view, ground, bodies, out, body_scratch)
         first = take(counter, _BLOCK)

@@ -17,8 +17,12 @@ from lateapex.sim.kernel import kernel
 SAMPLES: Final = 3
 """Samples along each side of a pixel."""
 _NEAR: Final = 0.05  # m; triangles that reach nearer to the lens are left out
-_LIGHT: Final = np.array([0.35, -0.40, 0.85])  # where the light comes from: the sun stands in the south-east
-_AMBIENT: Final = 0.55
+LIGHT: Final = np.array([0.35, -0.40, 0.85])
+"""Where the light comes from: the sun stands in the south-east."""
+AMBIENT: Final = 0.55
+"""Strength of the light on a face that looks away from it."""
+STRONGEST: Final = 1.15
+"""Strength of the light on a face that looks towards it."""
 
 Colour3 = tuple[int, int, int]
 _TYRE: Final = (34, 34, 37)
@@ -218,8 +222,8 @@ def _shaded(corners: NDArray[np.float64], colours: NDArray[np.float64], eye: Eye
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
     to_eye = np.array([eye.x, eye.y, eye.z]) - corners.mean(axis=1)
     normal *= np.where((normal * to_eye).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
-    light = np.clip(normal @ (_LIGHT / np.linalg.norm(_LIGHT)), 0.0, 1.0)
-    return np.asarray(np.minimum(colours * (_AMBIENT + (1.15 - _AMBIENT) * light)[:, None], 255.0))
+    light = np.clip(normal @ (LIGHT / np.linalg.norm(LIGHT)), 0.0, 1.0)
+    return np.asarray(np.minimum(colours * (AMBIENT + (STRONGEST - AMBIENT) * light)[:, None], 255.0))
 
 
 @kernel

@@ -56,6 +56,8 @@ class Scene:
     """m between the track's bounding box and the four walls"""
     wall_height: float = 1.0
     """m"""
+    light: float = 1.0
+    """Strength of the light on what stands on the road; the colours above have theirs."""
 
 
 _REINVENT: Final = Scene(
@@ -77,6 +79,7 @@ _OVERDRIVEN: Final = Scene(
     field_grain=15.0,
     road_grain=5.0,
     wall_gap=0.762,
+    light=1.33,
 )
 
 SCENES: Final = {"standard": Scene(), "reinvent": _REINVENT, "overdriven": _OVERDRIVEN}

@@ -1,0 +1,283 @@
+"""How boxes and other cars look to a car's camera: drawn over its finished picture, each hidden by what is nearer.
+
+Every face is filled into a picture of 2 x 2 samples a pixel that remembers the nearest depth, and each pixel is then
+the mean of its samples. The walls stand around all things, so what lies beyond them is left out. A world without
+things never comes here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.sim.kernel import kernel
+from lateapex.sim.solids import AMBIENT, LIGHT, STRONGEST
+from lateapex.sim.traffic import NOTHING
+from lateapex.world.bodies import BODIES, PAINTS, Block, Body
+from lateapex.world.scene import LUMINANCE
+
+NEAR: Final = 0.02
+"""m; nothing nearer to the lens is drawn, as in the original."""
+_CORNERS: Final = 5  # of a face whose corner is cut off by that
+
+
+class BodyTables(NamedTuple):
+    """Faces of all kinds of things; `F` faces of four corners."""
+
+    first: NDArray[np.int64]  # [kinds + 1] face of each kind, and the number of all
+    corners: NDArray[np.float64]  # [F, 4, 3] m
+    normals: NDArray[np.float64]  # [F, 3] outwards
+    colours: NDArray[np.float64]  # [F, 3] 0-255; negative: the thing's paint
+    radius: NDArray[np.float64]  # [kinds] m from the middle to the farthest corner, on the ground
+    paints: NDArray[np.float64]  # [paints, 3]
+    light: NDArray[np.float64]  # [3] towards the light
+    luminance: NDArray[np.float64]  # [3]
+
+
+class BodyScratch(NamedTuple):
+    """Memory that drawing works in; each thread needs its own."""
+
+    nearest: NDArray[np.float32]  # [2 H, 2 W] 1/m, of each sample; 0 where only the background is seen
+    looks: NDArray[np.uint32]  # [2 H, 2 W] red, green and blue from the lowest byte up, or grey
+    polygon: NDArray[np.float64]  # [2, _CORNERS, 3] a face before and after its near part was cut off
+    touched: NDArray[np.int64]  # [4] first row and column of samples, and one past the last
+
+
+def body_tables() -> BodyTables:
+    """Lay out the faces of all kinds."""
+    faces = [[face for block in body.blocks for face in _faces(block)] for body in BODIES]
+    corners = np.array([points for kind in faces for points, _ in kind], np.float64)
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return BodyTables(
+        first=np.cumsum([0] + [len(kind) for kind in faces]).astype(np.int64),
+        corners=corners,
+        normals=across / np.linalg.norm(across, axis=1, keepdims=True),
+        colours=np.array([colour for kind in faces for _, colour in kind], np.float64),
+        radius=np.array([np.hypot(*np.array([p for p, _ in kind])[..., :2].reshape(-1, 2).T).max() for kind in faces]),
+        paints=np.array(list(PAINTS.values()), np.float64),
+        light=LIGHT / np.linalg.norm(LIGHT),
+        luminance=LUMINANCE,
+    )
+
+
+def rule_sizes() -> NDArray[np.float64]:
+    """Length and width of each kind's rectangle in the rules, `[kinds, 2]` m."""
+    return np.array([(body.length, body.width) for body in BODIES])
+
+
+def real_sizes() -> NDArray[np.float64]:
+    """Length and width of each kind as it can be seen, `[kinds, 2]` m."""
+    return np.array([_real_size(body) for body in BODIES])
+
+
+def _real_size(body: Body) -> tuple[float, float]:
+    rings = [(ring, block.y) for block in body.blocks for ring in (block.floor, block.roof)]
+    length = max(ring.front for ring, _ in rings) - min(ring.back for ring, _ in rings)
+    return length, 2.0 * max(abs(y) + ring.half_width for ring, y in rings)
+
+
+def body_scratch(height: int, width: int) -> BodyScratch:
+    """Make the memory for pictures of `height` x `width`."""
+    size = (2 * height, 2 * width)
+    return BodyScratch(
+        np.zeros(size, np.float32), np.zeros(size, np.uint32), np.zeros((2, _CORNERS, 3)), np.zeros(4, np.int64)
+    )
+
+
+def _faces(block: Block) -> list[tuple[list[tuple[float, float, float]], tuple[int, int, int]]]:
+    """Four sides and, where nothing stands on it, the roof; corners counter-clockwise seen from outside."""
+    rings = [
+        [(x, block.y + side * ring.half_width, ring.height) for x, side in _around(ring.back, ring.front)]
+        for ring in (block.floor, block.roof)
+    ]
+    floor, roof = rings
+    sides = [[floor[n], floor[(n + 1) % 4], roof[(n + 1) % 4], roof[n]] for n in range(4)]
+    faces = [(side, block.side) for side in sides]
+    return faces if block.top is None else [*faces, (roof, block.top)]
+
+
+def _around(back: float, front: float) -> tuple[tuple[float, float], ...]:
+    return (back, -1.0), (front, -1.0), (front, 1.0), (back, 1.0)
+
+
+@kernel
+def draw_bodies(which, cars, things, view, ground, bodies, out, scratch):  # type: ignore[no-untyped-def] # numba: as camera.draw; [W, M] THING_DTYPE, BodyTables, BodyScratch
+    """Draw what each car of `which` sees of the things in its world over its picture in `out`."""
+    for n in range(which.size):
+        i = which[n]
+        touched = scratch.touched
+        touched[0], touched[1] = scratch.nearest.shape
+        touched[2], touched[3] = 0, 0
+        for thing in things[cars[i].world]:
+            if thing.kind != NOTHING and thing.car != i and thing.opacity > 0:
+                _draw_thing(thing, cars[i], view, ground, bodies, out.ndim == 3, scratch)
+        if touched[2] > touched[0] and touched[3] > touched[1]:
+            _resolve(out[i], scratch)
+
+
+@kernel
+def _draw_thing(thing, car, view, ground, bodies, grey, scratch):  # type: ignore[no-untyped-def] # numba: see draw_bodies; bool
+    """Fill in all faces of one thing that look towards the lens."""
+    walls = ground.walls[car.track]
+    if not (walls[0] < thing.x < walls[2] and walls[1] < thing.y < walls[3]):
+        return
+    c, s = np.cos(car.yaw), np.sin(car.yaw)
+    dx = thing.x - car.x - view.forward * c + view.left * s
+    dy = thing.y - car.y - view.forward * s - view.left * c
+    forward, right = c * dx + s * dy, s * dx - c * dy
+    reach = bodies.radius[thing.kind]
+    if forward < -reach or abs(right) - reach > max(forward + reach, 0.0) * view.widest:
+        return
+    ct, st = np.cos(thing.yaw - car.yaw), np.sin(thing.yaw - car.yaw)
+    for face in range(bodies.first[thing.kind], bodies.first[thing.kind + 1]):
+        polygon = scratch.polygon[0]
+        for corner in range(4):
+            x, y, z = bodies.corners[face, corner]
+            ahead = forward + ct * x - st * y
+            drop = view.height - z
+            polygon[corner, 0] = right - st * x - ct * y
+            polygon[corner, 1] = drop * view.pitch_cos - ahead * view.pitch_sin
+            polygon[corner, 2] = drop * view.pitch_sin + ahead * view.pitch_cos
+        nx, ny, nz = bodies.normals[face]
+        ahead = ct * nx - st * ny
+        across = -st * nx - ct * ny
+        down = -nz * view.pitch_cos - ahead * view.pitch_sin
+        depth = -nz * view.pitch_sin + ahead * view.pitch_cos
+        plane = across * polygon[0, 0] + down * polygon[0, 1] + depth * polygon[0, 2]
+        if plane >= 0.0:
+            continue
+        count = _cut_near(polygon, scratch.polygon[1])
+        if count >= 3:
+            look = _look(face, thing, bodies, ground.light[car.track], grey)
+            slope = across / plane, down / plane, depth / plane
+            _fill(scratch.polygon[1, :count], slope, view.focal, look, thing.opacity, scratch)
+
+
+@kernel
+def _cut_near(polygon, out):  # type: ignore[no-untyped-def] # numba: [_CORNERS, 3] each, right, down, deep; returns how many corners
+    """Keep the part of a four-cornered face that is farther than NEAR."""
+    count = 0
+    for n in range(4):
+        after = (n + 1) % 4
+        here, there = polygon[n, 2] - NEAR, polygon[after, 2] - NEAR
+        if here >= 0.0:
+            out[count, 0], out[count, 1], out[count, 2] = polygon[n, 0], polygon[n, 1], polygon[n, 2]
+            count += 1
+        if (here >= 0.0) != (there >= 0.0):
+            part = here / (here - there)
+            for axis in range(3):
+                out[count, axis] = polygon[n, axis] + part * (polygon[after, axis] - polygon[n, axis])
+            count += 1
+    return count
+
+
+@kernel
+def _look(face, thing, bodies, gain, grey):  # type: ignore[no-untyped-def] # numba: int, THING_DTYPE, BodyTables, float, bool -> uint32
+    """Colour of a face under the light, packed."""
+    nx, ny, nz = bodies.normals[face]
+    c, s = np.cos(thing.yaw), np.sin(thing.yaw)
+    light = bodies.light
+    facing = max((c * nx - s * ny) * light[0] + (s * nx + c * ny) * light[1] + nz * light[2], 0.0)
+    strength = gain * (AMBIENT + (STRONGEST - AMBIENT) * facing)
+    colour = bodies.colours[face] if bodies.colours[face, 0] >= 0.0 else bodies.paints[thing.paint]
+    packed = np.uint32(0)
+    level = 0.0
+    for channel in range(3):
+        value = min(strength * colour[channel], 255.0)
+        level += bodies.luminance[channel] * value
+        packed |= np.uint32(value + 0.5) << np.uint32(8 * channel)
+    return np.uint32(min(level + 0.5, 255.0)) if grey else packed
+
+
+@kernel
+def _fill(polygon, slope, focal, look, opacity, scratch):  # type: ignore[no-untyped-def] # numba: [count, 3], see below, pixels, uint32, int, BodyScratch
+    """Fill the samples of a face that nothing nearer has.
+
+    `slope` times a line of sight (right, down, 1) is 1 / depth of the face there.
+    """
+    nearest, looks, touched = scratch.nearest, scratch.looks, scratch.touched
+    rows, columns = nearest.shape
+    scale = 2.0 * focal
+    for n in range(polygon.shape[0]):
+        polygon[n, 0] = 0.5 * columns + scale * polygon[n, 0] / polygon[n, 2]
+        polygon[n, 1] = 0.5 * rows + scale * polygon[n, 1] / polygon[n, 2]
+    top, bottom = np.inf, -np.inf
+    for n in range(polygon.shape[0]):
+        top, bottom = min(top, polygon[n, 1]), max(bottom, polygon[n, 1])
+    first = int(np.ceil(max(top - 0.5, 0.0)))
+    last = int(np.ceil(min(bottom - 0.5, rows + 0.0)))
+    across = slope[0] / scale
+    for row in range(first, last):
+        begin, end = _span(polygon, row + 0.5, columns)
+        if begin >= end:
+            continue
+        _touch(touched, row, begin, end)
+        start = slope[1] * (row + 0.5 - 0.5 * rows) / scale + slope[2] + across * (0.5 - 0.5 * columns)
+        for column in range(begin, end):
+            inverse = np.float32(start + across * column)
+            if inverse > nearest[row, column] and _shown(row, column) < opacity:
+                nearest[row, column] = inverse
+                looks[row, column] = look
+
+
+@kernel
+def _shown(row, column):  # type: ignore[no-untyped-def] # numba: ints -> how much opacity a thing needs to be seen in this sample
+    below, right = row & 1, column & 1
+    return below if below == right else 3 - right
+
+
+@kernel
+def _span(polygon, y, columns):  # type: ignore[no-untyped-def] # numba: [count, 3] in samples, float, int -> ints
+    """Samples of one row that lie in a convex polygon: the first, and one past the last."""
+    left, right = np.inf, -np.inf
+    count = polygon.shape[0]
+    for n in range(count):
+        after = n + 1 if n + 1 < count else 0
+        y0, y1 = polygon[n, 1], polygon[after, 1]
+        if (y0 <= y) != (y1 <= y):
+            x = polygon[n, 0] + (y - y0) / (y1 - y0) * (polygon[after, 0] - polygon[n, 0])
+            left, right = min(left, x), max(right, x)
+    if not left <= right:
+        return 0, 0
+    begin = int(np.ceil(min(max(left - 0.5, 0.0), columns + 0.0)))
+    end = int(np.ceil(min(max(right - 0.5, 0.0), columns + 0.0)))
+    return begin, end
+
+
+@kernel
+def _touch(touched, row, begin, end):  # type: ignore[no-untyped-def] # numba: int64[4], ints
+    touched[0], touched[1] = min(touched[0], row), min(touched[1], begin)
+    touched[2], touched[3] = max(touched[2], row + 1), max(touched[3], end)
+
+
+@kernel
+def _resolve(picture, scratch):  # type: ignore[no-untyped-def] # numba: uint8[H, W] or uint8[H, W, 3], BodyScratch
+    """Mix the samples into the pixels, and forget them."""
+    nearest, looks, touched = scratch.nearest, scratch.looks, scratch.touched
+    for row in range(touched[0] // 2, (touched[2] + 1) // 2):
+        for column in range(touched[1] // 2, (touched[3] + 1) // 2):
+            covered = 0
+            red = green = blue = np.uint32(0)
+            for n in range(4):
+                r, c = 2 * row + n // 2, 2 * column + n % 2
+                if nearest[r, c] > 0.0:
+                    covered += 1
+                    red += looks[r, c] & np.uint32(255)
+                    green += looks[r, c] >> np.uint32(8) & np.uint32(255)
+                    blue += looks[r, c] >> np.uint32(16)
+                    nearest[r, c] = 0.0
+            if covered > 0:
+                rest = np.uint32(4 - covered)
+                if picture.ndim == 2:
+                    picture[row, column] = _mixed(red, rest, picture[row, column])
+                else:
+                    picture[row, column, 0] = _mixed(red, rest, picture[row, column, 0])
+                    picture[row, column, 1] = _mixed(green, rest, picture[row, column, 1])
+                    picture[row, column, 2] = _mixed(blue, rest, picture[row, column, 2])
+
+
+@kernel
+def _mixed(total, rest, behind):  # type: ignore[no-untyped-def] # numba: sum of the covered samples, how many are not, uint8 -> uint8
+    return np.uint8((total + rest * np.uint32(behind) + np.uint32(2)) >> np.uint32(2))
