@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lateapex.sim.kernel import kernel
 from lateapex.sim.solids import AMBIENT, LIGHT, STRONGEST
-from lateapex.sim.traffic import NOTHING
+from lateapex.sim.traffic import NOTHING, OPAQUE
 from lateapex.world.bodies import BODIES, PAINTS, Block, Body
 from lateapex.world.scene import LUMINANCE
 
@@ -42,7 +42,9 @@ class BodyScratch(NamedTuple):
     nearest: NDArray[np.float32]  # [2 H, 2 W] 1/m, of each sample; 0 where only the background is seen
     looks: NDArray[np.uint32]  # [2 H, 2 W] red, green and blue from the lowest byte up, or grey
     polygon: NDArray[np.float64]  # [2, _CORNERS, 3] a face before and after its near part was cut off
-    touched: NDArray[np.int64]  # [4] first row and column of samples, and one past the last
+    touched: NDArray[
+        np.int64
+    ]  # [H, 2] first column of each row of pixels that a face was filled into, one past the last
 
 
 def body_tables() -> BodyTables:
@@ -82,7 +84,10 @@ def body_scratch(height: int, width: int) -> BodyScratch:
     """Make the memory for pictures of `height` x `width`."""
     size = (2 * height, 2 * width)
     return BodyScratch(
-        np.zeros(size, np.float32), np.zeros(size, np.uint32), np.zeros((2, _CORNERS, 3)), np.zeros(4, np.int64)
+        np.zeros(size, np.float32),
+        np.zeros(size, np.uint32),
+        np.zeros((2, _CORNERS, 3)),
+        np.tile([width, 0], (height, 1)),
     )
 
 
@@ -107,29 +112,27 @@ def draw_bodies(which, cars, things, view, ground, bodies, out, scratch):  # typ
     """Draw what each car of `which` sees of the things in its world over its picture in `out`."""
     for n in range(which.size):
         i = which[n]
-        touched = scratch.touched
-        touched[0], touched[1] = scratch.nearest.shape
-        touched[2], touched[3] = 0, 0
+        drawn = False
         for thing in things[cars[i].world]:
             if thing.kind != NOTHING and thing.car != i and thing.opacity > 0:
-                _draw_thing(thing, cars[i], view, ground, bodies, out.ndim == 3, scratch)
-        if touched[2] > touched[0] and touched[3] > touched[1]:
+                drawn |= _draw_thing(thing, cars[i], view, ground, bodies, out.ndim == 3, scratch)
+        if drawn:
             _resolve(out[i], scratch)
 
 
 @kernel
 def _draw_thing(thing, car, view, ground, bodies, grey, scratch):  # type: ignore[no-untyped-def] # numba: see draw_bodies; bool
-    """Fill in all faces of one thing that look towards the lens."""
+    """Fill in all faces of one thing that look towards the lens; whether it may be in the picture."""
     walls = ground.walls[car.track]
     if not (walls[0] < thing.x < walls[2] and walls[1] < thing.y < walls[3]):
-        return
+        return False
     c, s = np.cos(car.yaw), np.sin(car.yaw)
     dx = thing.x - car.x - view.forward * c + view.left * s
     dy = thing.y - car.y - view.forward * s - view.left * c
     forward, right = c * dx + s * dy, s * dx - c * dy
     reach = bodies.radius[thing.kind]
     if forward < -reach or abs(right) - reach > max(forward + reach, 0.0) * view.widest:
-        return
+        return False
     ct, st = np.cos(thing.yaw - car.yaw), np.sin(thing.yaw - car.yaw)
     for face in range(bodies.first[thing.kind], bodies.first[thing.kind + 1]):
         polygon = scratch.polygon[0]
@@ -153,6 +156,7 @@ def _draw_thing(thing, car, view, ground, bodies, grey, scratch):  # type: ignor
             look = _look(face, thing, bodies, ground.light[car.track], grey)
             slope = across / plane, down / plane, depth / plane
             _fill(scratch.polygon[1, :count], slope, view.focal, look, thing.opacity, scratch)
+    return True
 
 
 @kernel
@@ -213,13 +217,28 @@ def _fill(polygon, slope, focal, look, opacity, scratch):  # type: ignore[no-unt
         begin, end = _span(polygon, row + 0.5, columns)
         if begin >= end:
             continue
-        _touch(touched, row, begin, end)
+        touched[row // 2, 0] = min(touched[row // 2, 0], begin // 2)
+        touched[row // 2, 1] = max(touched[row // 2, 1], (end + 1) // 2)
         start = slope[1] * (row + 0.5 - 0.5 * rows) / scale + slope[2] + across * (0.5 - 0.5 * columns)
+        if opacity >= OPAQUE:
+            _fill_row(nearest[row, begin:end], looks[row, begin:end], start + across * begin, across, look)
+            continue
         for column in range(begin, end):
             inverse = np.float32(start + across * column)
             if inverse > nearest[row, column] and _shown(row, column) < opacity:
                 nearest[row, column] = inverse
                 looks[row, column] = look
+
+
+@kernel
+def _fill_row(nearest, looks, start, step, look):  # type: ignore[no-untyped-def] # numba: float32[n], uint32[n], 1/m, 1/m, uint32
+    """Fill samples of one row that nothing nearer has; without a branch, so that it runs in vectors."""
+    first, step = np.float32(start), np.float32(step)
+    for n in range(nearest.size):
+        inverse = first + step * np.float32(n)
+        nearer = inverse > nearest[n]
+        nearest[n] = inverse if nearer else nearest[n]
+        looks[n] = look if nearer else looks[n]
 
 
 @kernel
@@ -247,37 +266,40 @@ def _span(polygon, y, columns):  # type: ignore[no-untyped-def] # numba: [count,
 
 
 @kernel
-def _touch(touched, row, begin, end):  # type: ignore[no-untyped-def] # numba: int64[4], ints
-    touched[0], touched[1] = min(touched[0], row), min(touched[1], begin)
-    touched[2], touched[3] = max(touched[2], row + 1), max(touched[3], end)
-
-
-@kernel
 def _resolve(picture, scratch):  # type: ignore[no-untyped-def] # numba: uint8[H, W] or uint8[H, W, 3], BodyScratch
     """Mix the samples into the pixels, and forget them."""
     nearest, looks, touched = scratch.nearest, scratch.looks, scratch.touched
-    for row in range(touched[0] // 2, (touched[2] + 1) // 2):
-        for column in range(touched[1] // 2, (touched[3] + 1) // 2):
+    for row in range(picture.shape[0]):
+        begin, end = touched[row, 0], touched[row, 1]
+        touched[row, 0], touched[row, 1] = picture.shape[1], 0
+        for column in range(begin, end):
             covered = 0
-            red = green = blue = np.uint32(0)
+            total = np.uint64(0)
             for n in range(4):
                 r, c = 2 * row + n // 2, 2 * column + n % 2
                 if nearest[r, c] > 0.0:
                     covered += 1
-                    red += looks[r, c] & np.uint32(255)
-                    green += looks[r, c] >> np.uint32(8) & np.uint32(255)
-                    blue += looks[r, c] >> np.uint32(16)
+                    total += _spread(looks[r, c])
                     nearest[r, c] = 0.0
-            if covered > 0:
-                rest = np.uint32(4 - covered)
-                if picture.ndim == 2:
-                    picture[row, column] = _mixed(red, rest, picture[row, column])
-                else:
-                    picture[row, column, 0] = _mixed(red, rest, picture[row, column, 0])
-                    picture[row, column, 1] = _mixed(green, rest, picture[row, column, 1])
-                    picture[row, column, 2] = _mixed(blue, rest, picture[row, column, 2])
+            if covered == 0:
+                continue
+            rest = np.uint64(4 - covered)
+            if picture.ndim == 2:
+                picture[row, column] = _mixed(total, rest, picture[row, column])
+            else:
+                for channel in range(3):
+                    part = total >> np.uint64(16 * channel)
+                    picture[row, column, channel] = _mixed(part, rest, picture[row, column, channel])
+
+
+@kernel
+def _spread(look):  # type: ignore[no-untyped-def] # numba: uint32 -> uint64
+    """Its three bytes with room above each, so that four can be added at once."""
+    wide = np.uint64(look)
+    green, blue = wide & np.uint64(0xFF00), wide & np.uint64(0xFF0000)
+    return (wide & np.uint64(0xFF)) | green << np.uint64(8) | blue << np.uint64(16)
 
 
 @kernel
 def _mixed(total, rest, behind):  # type: ignore[no-untyped-def] # numba: sum of the covered samples, how many are not, uint8 -> uint8
-    return np.uint8((total + rest * np.uint32(behind) + np.uint32(2)) >> np.uint32(2))
+    return np.uint8(((total & np.uint64(0xFFFF)) + rest * np.uint64(behind) + np.uint64(2)) >> np.uint64(2))

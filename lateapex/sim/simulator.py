@@ -28,7 +28,7 @@ from lateapex.sim.lidar import Bodies, no_bodies
 from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
-from lateapex.sim.traffic import NOTHING, Traffic
+from lateapex.sim.traffic import NOTHING, LaneTables, Traffic, lane_tables
 from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
@@ -93,7 +93,7 @@ class Simulator:
         self.traffic: Traffic | None = None
         """What there is in the worlds besides each car itself; None: nothing."""
         if things or len(np.unique(self.cars["world"])) < len(places):
-            self.traffic = Traffic(self.tracks, self.tables, self.cars["world"], things)
+            self.traffic = Traffic(self.lanes, self.tables, self.cars["world"], things)
         self.scenes = looks
         self._ground: Ground | None = None
         self._views = [view_of(self.vehicle.camera, height, width, left) for left in eyes]
@@ -229,6 +229,11 @@ class Simulator:
             draw_bodies(np.zeros(1, np.int64), state, things, self._views[0], ground, bodies, out, scratch)
         picture: NDArray[np.uint8] = out[0]
         return picture
+
+    @cached_property
+    def lanes(self) -> LaneTables:
+        """The lanes of all tracks."""
+        return lane_tables(self.tracks)
 
     @cached_property
     def coloured_ground(self) -> Ground:

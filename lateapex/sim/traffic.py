@@ -79,6 +79,16 @@ def lane_tables(tracks: Sequence[Track]) -> LaneTables:
     )
 
 
+def lane_poses(
+    lanes: LaneTables, tables: TrackTables, track: ArrayLike, along: ArrayLike, lane: ArrayLike
+) -> NDArray[np.float64]:
+    """Return x, y (m) and yaw (rad) on lanes, `[3, V]`, at V places: track, m along its centre line, lane."""
+    parts = np.broadcast_arrays(np.asarray(track, np.int64), np.asarray(along, np.float64), np.asarray(lane, np.int64))
+    out = np.empty((3, parts[0].size))
+    _poses_of(*(part.ravel() for part in parts), lanes, tables, out)
+    return out
+
+
 class LaneChanges(NamedTuple):
     """When bots change lanes."""
 
@@ -91,15 +101,15 @@ class Traffic:
     """The things of all worlds.
 
     Args:
-        tracks: of the simulator.
+        lanes: of all tracks.
         tables: of the same tracks.
         world: `[N]` world of each car.
         spare: things that each world has room for besides its cars.
     """
 
-    def __init__(self, tracks: Sequence[Track], tables: TrackTables, world: NDArray[np.int32], spare: int) -> None:
+    def __init__(self, lanes: LaneTables, tables: TrackTables, world: NDArray[np.int32], spare: int) -> None:
         self._tables = tables
-        self._lanes = lane_tables(tracks)
+        self._lanes = lanes
         worlds = int(world.max()) + 1
         self.cars_each = int(np.bincount(world).max())
         """Places at the beginning of each world's list that are cars."""
@@ -223,6 +233,13 @@ def lane_point(along, lane, k, lanes, tables):  # type: ignore[no-untyped-def] #
     dx = (3.0 * a[0, 0] * t + 2.0 * a[0, 1]) * t + a[0, 2]
     dy = (3.0 * a[1, 0] * t + 2.0 * a[1, 1]) * t + a[1, 2]
     return x, y, dx, dy
+
+
+@kernel
+def _poses_of(track, along, lane, lanes, tables, out):  # type: ignore[no-untyped-def] # numba: [V] each, tables, [3, V]
+    for v in range(track.size):
+        x, y, dx, dy = lane_point(along[v], lane[v], track[v], lanes, tables)
+        out[0, v], out[1, v], out[2, v] = x, y, np.arctan2(dy, dx)
 
 
 @kernel

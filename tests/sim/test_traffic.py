@@ -45,7 +45,8 @@ def test_a_lane_closes_without_a_kink():
 
 def test_an_open_track_has_lanes_from_end_to_end():
     straight = np.column_stack([np.linspace(0.0, 3.0, 7), np.zeros(7)])
-    track = type(OVAL)("line", straight, straight + (0.0, 0.4), straight - (0.0, 0.4), False)
+    aside = np.array([0.0, 0.4])
+    track = type(OVAL)("line", straight, straight + aside, straight - aside, False)
     lanes = lanes_of(track)
     assert lanes.stops == pytest.approx(np.linspace(0.0, 3.0, 7))
     assert lanes.powers[:, 0, 1] == pytest.approx(np.tile([0.0, 0.0, 0.0, 0.2], (6, 1)))
