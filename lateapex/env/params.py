@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lateapex.env.actions import MAX_SPEED, MAX_STEERING_DEG, MIN_SPEED, Commands
+from lateapex.env.traffic_params import OBJECT_PARAMS, Objects
 
 
 class Moment(NamedTuple):
@@ -32,6 +33,10 @@ class Moment(NamedTuple):
     """Simulated time, s."""
     fixed: bool
     """Mend what `docs/quirks.md` lists."""
+    crashed: NDArray[np.bool_] | None = None
+    """`[N]` None: nobody."""
+    objects: Objects | None = None
+    """What else is in the cars' worlds; None: nothing."""
 
 
 def _left(moment: Moment) -> NDArray[np.bool_]:
@@ -52,8 +57,20 @@ def _closest_waypoints(moment: Moment) -> NDArray[np.int32]:
     return np.stack([moment.cars["waypoint_before"], moment.cars["waypoint_after"]], axis=1)
 
 
-def _nothing(moment: Moment) -> NDArray[np.bool_]:
-    return np.zeros(len(moment.cars), np.bool_)
+def _is_crashed(moment: Moment) -> NDArray[np.bool_]:
+    return np.zeros(len(moment.cars), np.bool_) if moment.crashed is None else moment.crashed.copy()
+
+
+def _closest_objects(moment: Moment) -> NDArray[np.int64]:
+    if moment.objects is None:
+        return np.zeros((len(moment.cars), 2), np.int64)
+    return moment.objects.closest(moment.cars["along"], moment.lengths)
+
+
+def _object_in_camera(moment: Moment) -> NDArray[np.bool_]:
+    if moment.objects is None:
+        return np.zeros(len(moment.cars), np.bool_)
+    return moment.objects.in_camera(moment.cars, _closest_objects(moment)[:, 1])
 
 
 PARAMS: Final[Mapping[str, Callable[[Moment], NDArray[Any]]]] = {
@@ -73,11 +90,12 @@ PARAMS: Final[Mapping[str, Callable[[Moment], NDArray[Any]]]] = {
     "is_left_of_center": _left,
     "is_reversed": lambda moment: moment.is_reversed.copy(),
     "is_offtrack": lambda moment: moment.cars["wheels_on_road"] == 0,
-    "is_crashed": _nothing,
-    "object_in_camera": _nothing,
+    "is_crashed": _is_crashed,
+    "closest_objects": _closest_objects,
+    "object_in_camera": _object_in_camera,
     "sim_time": lambda moment: np.full(len(moment.cars), moment.time),
 }
-"""How each parameter is made, `[N]` or `[N, 2]`; those that differ in length from car to car are not among them."""
+"""How each parameter is made, `[N]` or `[N, 2]`; the lists of objects are in `traffic_params`."""
 
 
 class Params(Mapping[str, NDArray[Any]]):
@@ -87,10 +105,14 @@ class Params(Mapping[str, NDArray[Any]]):
         self._moment = moment
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return PARAMS[name](self._moment)
+        if name in PARAMS:
+            return PARAMS[name](self._moment)
+        if self._moment.objects is None:
+            raise KeyError(name)
+        return OBJECT_PARAMS[name](self._moment.objects)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(PARAMS)
+        return iter(PARAMS) if self._moment.objects is None else iter((*PARAMS, *OBJECT_PARAMS))
 
     def __len__(self) -> int:
-        return len(PARAMS)
+        return len(tuple(iter(self)))

@@ -1,4 +1,4 @@
-"""The time trial as a Gymnasium task: `RacingVectorEnv` for many cars at once, `RacingEnv` for one.
+"""Races as a Gymnasium task: `RacingVectorEnv` for many cars at once, `RacingEnv` for one.
 
 An episode is what it was in the original: the first action is swallowed while the car is held ("prepare", reward 0,
 no call of the reward function); from then on the reward of a step, and whether the episode ends with it, are judged
@@ -20,9 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from lateapex.env.actions import actions_of
 from lateapex.env.params import Moment, Params
+from lateapex.env.race_config import RaceConfig
+from lateapex.env.races import Race, worlds_of
 from lateapex.env.reward import load_reward
 from lateapex.env.reward_base import Reward
-from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PREPARE, Quirks, begin, judge, note
+from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PAUSE, PREPARE, Quirks, begin, judge, note
 from lateapex.env.sensors import Look, Observation, Senses, SensorSettings
 from lateapex.env.starts import RandomStarts, StartPoses, Starts
 from lateapex.errors import ConfigError
@@ -55,6 +57,8 @@ class RacingTask:
         quirks: "original", or "fixed".
         alternate_direction: each car drives every other episode the other way round, beginning as the track is.
         pictures: False: nothing is drawn, and pictures stay empty; for drivers that know the cars' state.
+        race: what else is on the track and what a mishap costs; a time trial with one life if not given. Where several
+            cars race each other, they are in worlds of that many, one after the other.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class RacingTask:
         quirks: Quirks = "original",
         alternate_direction: bool = False,
         pictures: bool = True,
+        race: RaceConfig | None = None,
     ) -> None:
         given = [track] if isinstance(track, str | Track) else list(track)
         if num_envs < 1 or not given:
@@ -98,11 +103,15 @@ class RacingTask:
         self.quirks: Quirks = quirks
         self.draws = pictures
         self._everyone = np.arange(num_envs)
-        self._first_track = np.arange(num_envs) % self._tracks_given
+        config = race or RaceConfig()
+        worlds = worlds_of(config, num_envs)
+        self._first_track = np.asarray(worlds, np.int64) % self._tracks_given
         vehicle = vehicle or vehicle_of_version(self.metadata.version)
         self.simulator = Simulator(
             self.tracks,
             self._first_track,
+            world=worlds,
+            things=config.things,
             vehicle=vehicle if isinstance(vehicle, Vehicle) else load_vehicle(vehicle),
             height=height,
             width=width,
@@ -122,6 +131,8 @@ class RacingTask:
         self.rows = np.zeros(num_envs, STEP_DTYPE)
         """The last step of each car, `[N]` of STEP_DTYPE."""
         self.lengths = np.array([self.tracks[place].length for place in self._first_track])
+        self.race = None if config.is_plain else Race(config, self.simulator, self.lengths, quirks)
+        """What is more than a time trial with one life; None: nothing."""
         self._waypoints = [track.waypoints for track in self.tracks]
         self._reversed = np.array([track.reversed for track in self.tracks])
         self._before = self.simulator.cars.copy()
@@ -145,10 +156,13 @@ class RacingTask:
             cars: `[M]` which.
             poses: where; drawn from `starts` if not given.
         """
+        following, grid = self.episodes["episode"][cars] + 1, poses is None
         if poses is None:
-            poses = self.starts.draw(self.seed, cars, self.episodes["episode"][cars] + 1)
+            poses = self.starts.draw(self.seed, cars, following)
         if len(self.tracks) > self._tracks_given:
             self._turn_round(cars)
+        if self.race is not None:
+            poses = self.race.line_up(cars, poses, following, self.seed, grid=grid)
         self.simulator.place_on_line(cars, *poses)
         begin(self.episodes, cars, poses.fraction % 1.0)
         self._look(cars)
@@ -176,12 +190,20 @@ class RacingTask:
         Raises:
             RewardError: see Reward.
         """
-        cars, episodes = self.simulator.cars, self.episodes
+        cars, episodes, race = self.simulator.cars, self.episodes, self.race
         commands = self.actions.commands(actions, self.simulator.count)
-        status = judge(episodes, cars, self.lengths, self.quirks)
+        if race is None:
+            crashed, objects = None, None
+            status = judge(episodes, cars, self.lengths, self.quirks)
+            held = status == PREPARE
+            terminated = (status != IN_PROGRESS) & ~held
+        else:
+            crashed = race.crashes()
+            status = judge(episodes, cars, self.lengths, self.quirks, crashed)
+            held, terminated = race.rule(status, episodes)
+            objects = race.objects()
         after = (self.simulator.clock + 1) * STEP_SECONDS
         note(self.rows, episodes, cars, commands, status, sim_time=after, wall_clock=time.time())
-        held = status == PREPARE
         # As bytes: copied field by field, which NumPy does with records, it takes longer than the rules.
         self._before.view(np.uint8)[:] = cars.view(np.uint8)
         moment = Moment(
@@ -193,11 +215,15 @@ class RacingTask:
             is_reversed=self._reversed[cars["track"]],
             time=self.simulator.time,
             fixed=self.quirks == "fixed",
+            crashed=crashed,
+            objects=objects,
         )
         self.simulator.step(commands.steering, commands.throttle, held)
-        reward = self._paid(Params(moment), ~held)
-        terminated = (status != IN_PROGRESS) & ~held
         truncated = (episodes["steps"] >= self.max_steps) & ~terminated
+        if race is not None:
+            race.put_back(episodes)
+            truncated |= race.worlds_over(terminated | truncated) & ~terminated
+        reward = self._paid(Params(moment), (status != PREPARE) & (status != PAUSE))
         self.rows["reward"] = reward
         self.rows["done"] = terminated | truncated
         return reward, terminated, truncated
@@ -219,6 +245,7 @@ class RacingTask:
         """
         return {
             **self.simulator.snapshot(),
+            **({} if self.race is None else self.race.snapshot()),
             "episodes": self.episodes.copy(),
             "observations": {name: seen.copy() for name, seen in self.observations.items()},
         }
@@ -226,6 +253,8 @@ class RacingTask:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Return to a snapshot of a task with the same tracks and cars."""
         self.simulator.restore(dict(snapshot))
+        if self.race is not None:
+            self.race.restore(snapshot)
         self.episodes[:] = snapshot["episodes"]
         for name, seen in self.observations.items():
             seen[:] = snapshot["observations"][name]

@@ -4,9 +4,10 @@ A reward file is run as it is, once for each car, so that what it remembers from
 in the original with its one car a process.
 
 For speed it may define `reward_batch(params)` beside it or in its place: that gets each parameter of all N cars at
-once, an array `[N]` (`closest_waypoints`: `[N, 2]`; `waypoints` and `objects_...`: N lists), and returns an array
-`[N]`. It is called for all cars, also for those that are not paid at that step (nothing is asked of their values), and
-what it remembers belongs to all of them. Where both are defined they have to agree, which is tried on the first steps.
+once, an array `[N]` (`closest_waypoints`: `[N, 2]`; `objects_...` of K objects: `[N, K]`; `waypoints`: N lists), and
+returns an array `[N]`. It is called for all cars, also for those that are not paid at that step (nothing is asked of
+their values), and what it remembers belongs to all of them. Where both are defined they have to agree, which is tried
+on the first steps.
 """
 
 from __future__ import annotations
@@ -170,9 +171,8 @@ class RewardFunction(Reward):
             if paid[car]:
                 single: dict[str, Any] = dict(zip(names, values, strict=True))
                 single["waypoints"] = waypoints[car].copy()
-                single["closest_objects"] = [0, 0]
                 for name in OBJECTS:
-                    single[name] = []
+                    single.setdefault(name, [])
                 function = self._of_car(car)
                 if self._random.used:
                     self._random.begin(car, int(episode[car]), int(single["steps"]))

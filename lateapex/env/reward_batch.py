@@ -17,7 +17,7 @@ OBJECTS: Final = (
     "objects_distance",
     "objects_distance_from_center",
 )
-"""Parameters that are a list of the objects on the track; there are none."""
+"""Parameters that are a list of the objects on the track, empty where there are none."""
 
 
 class BatchParams(MutableMapping[str, Any]):
@@ -25,9 +25,7 @@ class BatchParams(MutableMapping[str, Any]):
 
     def __init__(self, step: Step) -> None:
         self._step = step
-        self._values: dict[str, Any] = dict.fromkeys(
-            (*step.params, *step.shared, "closest_objects", *OBJECTS), BatchParams
-        )
+        self._values: dict[str, Any] = dict.fromkeys((*step.params, *step.shared, *OBJECTS), BatchParams)
 
     def __getitem__(self, name: str) -> Any:
         value = self._values[name]
@@ -41,9 +39,7 @@ class BatchParams(MutableMapping[str, Any]):
             return params[name]
         if name in shared:
             return [item.copy() for item in shared[name]]
-        if name == "closest_objects":
-            return np.zeros((len(needed), 2), np.int64)
-        return [[] for _ in needed]
+        return np.zeros((len(needed), 0, 2) if name == "objects_location" else (len(needed), 0))
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._values[name] = value

@@ -1,6 +1,7 @@
 """When an episode ends, and how far a lap has come.
 
-The rules of a time trial with one life: lap complete, off track, immobilised, reversed. They judge the pose before
+The rules of an episode with one life: lap complete, crashed, off track, immobilised, reversed. What a race adds is
+in `races`, who crashed in `contacts`. They judge the pose before
 the action of a step acts, so what happens on the way is seen one step later, as in the original. `docs/quirks.md` says
 where they are odd, and what they do with `quirks="fixed"`.
 """
@@ -22,9 +23,11 @@ Quirks: TypeAlias = Literal["original", "fixed"]
 PREPARE: Final = STATUSES.index("prepare")
 IN_PROGRESS: Final = STATUSES.index("in_progress")
 LAP_COMPLETE: Final = STATUSES.index("lap_complete")
+CRASHED: Final = STATUSES.index("crashed")
 OFF_TRACK: Final = STATUSES.index("off_track")
 IMMOBILIZED: Final = STATUSES.index("immobilized")
 REVERSED: Final = STATUSES.index("reversed")
+PAUSE: Final = STATUSES.index("pause")
 
 STILL_DISTANCE: Final = 0.0003
 """m a step; a car that moves no more stands still."""
@@ -33,6 +36,7 @@ PATIENCE: Final = 15
 JUMP: Final = 1.0
 """m along the centre line in one step, beyond which a car has not driven but came to another stretch; the fastest car
 drives 0.24. Counts with `quirks="fixed"` alone."""
+_NONE: Final = np.zeros(0, np.bool_)
 
 EPISODE_DTYPE: Final = np.dtype(
     [
@@ -76,7 +80,7 @@ def _continuous(episode, fraction, length):  # type: ignore[no-untyped-def] # nu
 
 
 @kernel
-def _judge(episode, car, length, fixed):  # type: ignore[no-untyped-def] # numba: records, m, bool -> place in STATUSES
+def _judge(episode, car, length, fixed, crashed):  # type: ignore[no-untyped-def] # numba: records, m, bools -> place in STATUSES
     episode.steps += 1
     before = episode.progress
     fraction = car.along / length
@@ -97,6 +101,8 @@ def _judge(episode, car, length, fixed):  # type: ignore[no-untyped-def] # numba
         return PREPARE
     if progress >= 100.0:
         return LAP_COMPLETE
+    if crashed:
+        return CRASHED
     if car.wheels_on_road == 0:
         return OFF_TRACK
     if episode.still >= PATIENCE:
@@ -105,9 +111,9 @@ def _judge(episode, car, length, fixed):  # type: ignore[no-untyped-def] # numba
 
 
 @kernel
-def _judge_all(episodes, cars, lengths, fixed, status):  # type: ignore[no-untyped-def] # numba: see judge; int8[N]
+def _judge_all(episodes, cars, lengths, fixed, crashed, status):  # type: ignore[no-untyped-def] # numba: see judge; int8[N]
     for n in range(cars.size):
-        status[n] = _judge(episodes[n], cars[n], lengths[n], fixed)
+        status[n] = _judge(episodes[n], cars[n], lengths[n], fixed, crashed.size > 0 and crashed[n])
 
 
 @kernel
@@ -136,7 +142,11 @@ def unwrapped_progress(
 
 
 def judge(
-    episodes: NDArray[Any], cars: NDArray[Any], lengths: NDArray[np.float64], quirks: Quirks = "original"
+    episodes: NDArray[Any],
+    cars: NDArray[Any],
+    lengths: NDArray[np.float64],
+    quirks: Quirks = "original",
+    crashed: NDArray[np.bool_] = _NONE,
 ) -> NDArray[np.int8]:
     """Advance every episode by a step and say how it stands.
 
@@ -145,12 +155,13 @@ def judge(
         cars: `[N]` of the simulator's state, at the pose before the action.
         lengths: `[N]` length of each car's track, m.
         quirks: "fixed": there is no prepare step, and a jump to another stretch is no progress.
+        crashed: `[N]` cars that crashed; none if not given.
 
     Returns:
         `[N]` place in STATUSES; all but prepare and in_progress end the episode.
     """
     status = np.empty(len(cars), np.int8)
-    _judge_all(episodes, cars, lengths, quirks == "fixed", status)
+    _judge_all(episodes, cars, lengths, quirks == "fixed", crashed, status)
     return status
 
 

@@ -309,6 +309,7 @@ class Trainer:
         cars = np.arange(count)
         poses = self._evaluation_poses(cars)
         self._evaluation.simulator.clock = round(self._sim_time() * 15.0)
+        self._evaluation.episodes["episode"] = at.updates  # obstacles are drawn by it: the same after a resume
         episodes = drive(self.policy.driver(count), self._evaluation, poses)
         laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
         at.best_lap = min([at.best_lap, *laps])
