@@ -48,6 +48,10 @@ From = Annotated[
     str | None, typer.Option("--from", help="Run folder to start from: its weights, and its settings as defaults.")
 ]
 Checkpoint = Annotated[str | None, typer.Option(help="With --from: best, the default, or last.")]
+RaceTypeName = Annotated[
+    str | None,
+    typer.Option(help="TIME_TRIAL, OBJECT_AVOIDANCE, HEAD_TO_BOT or HEAD_TO_MODEL; more in the file's table race."),
+]
 Seed = Annotated[int | None, typer.Option(help="Same seed and steps, same model.")]
 Steps = Annotated[int | None, typer.Option(help="Stop after so many environment steps.")]
 Duration = Annotated[
@@ -82,6 +86,7 @@ def train(
     config: ConfigFile = None,
     pretrained: From = None,
     checkpoint: Checkpoint = None,
+    race_type: RaceTypeName = None,
     seed: Seed = None,
     steps: Steps = None,
     duration: Duration = None,
@@ -115,7 +120,7 @@ def train(
     }
     bounds = {"steps": steps, "duration": duration, "until_laps": until_laps, "keep": keep}
     changes = {"trainer": bounds, "sandbox": sandbox, "tensorboard": tensorboard}
-    _check_resume(resume, {"config": config, **settings})
+    _check_resume(resume, {"config": config, "race_type": race_type, **settings})
     from lateapex.jobs import train as job
 
     shown = console(json_line)
@@ -124,7 +129,7 @@ def train(
         if resume is not None:
             result = job.resume(resume, changes, observe, tell)
         else:
-            whole = job.train_config({**settings, **changes}, "command line", config)
+            whole = job.train_config({**settings, **changes, "race": {"race_type": race_type}}, "command line", config)
             for line in job.config_notes(config) if config is not None else ():
                 tell(line)
             result = job.train(whole, observe, tell)

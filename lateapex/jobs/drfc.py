@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from lateapex.errors import ConfigError
 from lateapex.formats.env_file import read_env
 from lateapex.formats.job_yaml import is_true
+from lateapex.jobs.race_settings import race_of_env
 from lateapex.world.track import REVERSED
 
 _ENVIRONMENT: Final = ("system.env", "run.env")  # the second overrides the first, as in the original
@@ -23,8 +24,6 @@ _FILES: Final = {
     "model_metadata": ("DR_LOCAL_S3_MODEL_METADATA_KEY", "model_metadata.json"),
     "hyperparameters": ("DR_LOCAL_S3_HYPERPARAMETERS_KEY", "hyperparameters.json"),
 }
-_RACE: Final = "TIME_TRIAL"
-_RACES: Final = ("TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "HEAD_TO_HEAD_RACING", "F1")
 _MEANT: Final[Mapping[str, tuple[str, str]]] = {
     "DR_TRAIN_BEST_MODEL_METRIC": ("progress", "progress picks the best model"),
     "DR_ENABLE_DOMAIN_RANDOMIZATION": ("False", "colours and light do not change"),
@@ -76,8 +75,8 @@ def read_drfc(folder: str) -> DrfcFolder:
         raise ConfigError(f"{folder} holds none of {names}, run.env; lateapex init {folder} writes files to start from")
     first = _Worker(f"{folder}/run.env", settings)
     others, missing = _other_workers(root, first)
-    for worker in (first, *others):
-        _check_race(worker)
+    if race := _one_race(first, others):
+        values["race"] = race
     if tracks := list(dict.fromkeys(track for worker in (first, *others) if (track := _track(worker)))):
         values["track"] = ",".join(tracks)
     if trials := settings.get("DR_TRAIN_MIN_EVAL_TRIALS"):
@@ -154,14 +153,16 @@ def _files(root: Path, settings: Mapping[str, str]) -> Iterator[tuple[str, str]]
             yield setting, str(path)
 
 
-def _check_race(worker: _Worker) -> None:
-    race = worker.settings.get("DR_RACE_TYPE", _RACE)
-    if race == _RACE:
-        return
-    place = f"{worker.source}: DR_RACE_TYPE is {race!r}"
-    if race in _RACES:
-        raise ConfigError(f"{place}; this version trains {_RACE} alone: write DR_RACE_TYPE={_RACE}")
-    raise ConfigError(f"{place}; expected {', '.join(_RACES)}, of which this version trains {_RACE}")
+def _one_race(first: _Worker, others: Iterable[_Worker]) -> dict[str, Any]:
+    """The race of all workers."""
+    race = race_of_env(first.settings, first.source)
+    for worker in others:
+        if race_of_env(worker.settings, worker.source) != race:
+            raise ConfigError(
+                f"{worker.source} asks for another race than {first.source}; all cars of a run drive the same: "
+                "make DR_RACE_TYPE and the variables DR_OA_... and DR_H2B_... equal, or leave them out"
+            )
+    return race
 
 
 def _notes(settings: Mapping[str, str]) -> Iterator[str]:

@@ -13,7 +13,9 @@ from pydantic import Field
 
 from lateapex.analysis.pictures import draw_laps
 from lateapex.analysis.views import ViewName
-from lateapex.config import Config
+from lateapex.config import Config, parse
+from lateapex.env.race_config import RaceConfig
+from lateapex.env.races import worlds_of
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
 from lateapex.env.starts import RoundRobinStarts
@@ -173,12 +175,16 @@ def _evaluate(
 ) -> EvaluateResult:
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     vehicle = load_vehicle(config.vehicle) if config.vehicle else run_vehicle(storage)
+    settings = read_settings(storage)
+    race = parse(RaceConfig, settings.get("race", {}), f"{config.run}/run.toml")
+    worlds_of(race, config.trials)
     shared: dict[str, Any] = {
         "metadata": run_metadata(storage),
         "vehicle": vehicle,
         "reward": reward,
         "threads": config.threads,
-        "quirks": read_settings(storage).get("quirks", "original"),
+        "quirks": settings.get("quirks", "original"),
+        "race": race,
     }
     name, policy = load_version(storage, config.checkpoint)
     state = load_state(storage)
@@ -193,7 +199,7 @@ def _evaluate(
         storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
     entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
     storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
-    for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint).items():
+    for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint, race).items():
         storage.write(file, text.encode())
     suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
     parts = []

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from lateapex.env.race_config import RaceConfig
 from lateapex.env.starts import StartConfig
 from lateapex.formats.job_yaml import Parameters, first, is_true, world_of, write_parameters
+from lateapex.jobs.race_settings import parameters_of_race
 from lateapex.world.track import REVERSED, Track
 
 _BUCKET: Final = "bucket"
 _FOLDER: Final = "rl-deepracer-sagemaker"
+_TIME_TRIAL: Final = RaceConfig()
 _CAR: Final = {"BODY_SHELL_TYPE": "deepracer", "CAR_COLOR": "Red"}
 
 
@@ -24,7 +27,9 @@ def training_names(tracks: int) -> list[str]:
     return _numbered("training_params", tracks)
 
 
-def training_files(tracks: Sequence[Track], starts: StartConfig, trials: int) -> dict[str, str]:
+def training_files(
+    tracks: Sequence[Track], starts: StartConfig, trials: int, race: RaceConfig = _TIME_TRIAL
+) -> dict[str, str]:
     """The files of a training run by name; `trials` is how often each evaluation drives, on all tracks together."""
     moved = starts.scheme == "random" or starts.advance > 0.0
     shared = {
@@ -41,22 +46,27 @@ def training_files(tracks: Sequence[Track], starts: StartConfig, trials: int) ->
         "SAGEMAKER_SHARED_S3_PREFIX": _FOLDER,
         "SIMTRACE_S3_PREFIX": _FOLDER,
     }
-    texts = (write_parameters({"JOB_TYPE": "TRAINING", **_race(track), **shared}) for track in tracks)
+    texts = (write_parameters({"JOB_TYPE": "TRAINING", **_race(track, race), **shared}) for track in tracks)
     return dict(zip(training_names(len(tracks)), texts, strict=True))
 
 
-def evaluation_files(tracks: Sequence[Track], evaluation: str, trials: int, checkpoint: str) -> dict[str, str]:
+def evaluation_files(
+    tracks: Sequence[Track], evaluation: str, trials: int, checkpoint: str, race: RaceConfig = _TIME_TRIAL
+) -> dict[str, str]:
     """The files of an evaluation by name.
 
     Args:
         evaluation: name of its folder, evaluation-<14 digits>.
         trials: of each track, with starts spread evenly round the lap.
         checkpoint: best or last.
+        race: that is driven.
     """
+    penalties = {"OFF_TRACK_PENALTY": str(race.off_track_penalty), "COLLISION_PENALTY": str(race.collision_penalty)}
     shared = {
         "NUMBER_OF_TRIALS": str(trials),
-        "NUMBER_OF_RESETS": "0",
-        "IS_CONTINUOUS": "false",
+        "NUMBER_OF_RESETS": str(race.number_of_resets),
+        "IS_CONTINUOUS": _truth(race.is_continuous),
+        **(penalties if race.number_of_resets else {}),
         "EVAL_CHECKPOINT": checkpoint,
         "CHANGE_START_POSITION": "true",
         "ROUND_ROBIN_ADVANCE_DIST": str(1.0 / trials),
@@ -67,7 +77,7 @@ def evaluation_files(tracks: Sequence[Track], evaluation: str, trials: int, chec
         "SIMTRACE_S3_PREFIX": f"{_FOLDER}/{evaluation}",
     }
     names = _numbered(f"eval_params_{evaluation.removeprefix('evaluation-')}", len(tracks))
-    texts = (write_parameters({"JOB_TYPE": "EVALUATION", **_race(track), **shared}) for track in tracks)
+    texts = (write_parameters({"JOB_TYPE": "EVALUATION", **_race(track, race), **shared}) for track in tracks)
     return dict(zip(names, texts, strict=True))
 
 
@@ -77,12 +87,12 @@ def track_of(parameters: Parameters) -> str:
     return world + REVERSED if world and is_true(first(parameters, "REVERSE_DIR")) else world
 
 
-def _race(track: Track) -> dict[str, str]:
+def _race(track: Track, race: RaceConfig) -> dict[str, str | list[str]]:
     """What is the same in training and evaluation."""
     return {
         "WORLD_NAME": track.name,
         "REVERSE_DIR": _truth(track.reversed),
-        "RACE_TYPE": "TIME_TRIAL",
+        **parameters_of_race(race),
         "ENABLE_DOMAIN_RANDOMIZATION": "false",
         **_CAR,
         "METRICS_S3_BUCKET": _BUCKET,

@@ -194,6 +194,7 @@ def _assembled(
         "threads": config.threads,
         "colour": config.colour,
         "quirks": config.quirks,
+        "race": config.race,
     }
     task = RacingTask(
         tracks,
@@ -202,7 +203,8 @@ def _assembled(
         alternate_direction=config.starts.alternate_direction,
         **shared,
     )
-    trials = len(tracks) * -(-config.trainer.evaluation_trials // len(tracks))
+    share = len(tracks) * config.race.cars
+    trials = share * -(-config.trainer.evaluation_trials // share)
     evaluation = RacingTask(tracks, trials, **shared)
     code = user_code(storage)
     policy = Policy(_blueprint(config, task), config.seed, code)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field
 
 from lateapex.config import Config, parse
+from lateapex.env.race_config import RaceConfig
 from lateapex.env.rules import Quirks
 from lateapex.env.starts import StartConfig
 from lateapex.errors import ConfigError, HyperparameterError, MetadataError
@@ -100,6 +101,7 @@ class TrainConfig(Config):
     quirks: Quirks = "original"
     """original: rewards and rules are odd where AWS's simulator is; fixed: they are not (docs/quirks.md)."""
     starts: StartConfig = StartConfig()
+    race: RaceConfig = RaceConfig()
     exploration: ExplorationConfig = ExplorationConfig()
     trainer: TrainerConfig = TrainerConfig()
     ppo: PPOConfig = PPOConfig()

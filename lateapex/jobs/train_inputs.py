@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from lateapex.config import parse
+from lateapex.env.races import worlds_of
 from lateapex.env.reward import read_reward
 from lateapex.errors import ConfigError, HyperparameterError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
@@ -33,6 +34,11 @@ def read_inputs(config: TrainConfig) -> Inputs:
     tracks = load_tracks(config.track)
     if config.cars < len(tracks):
         raise ConfigError(f"{config.cars} cars cannot drive on {len(tracks)} tracks; give --cars {len(tracks)} or more")
+    if config.race.cars > 1 and len(tracks) > 1:
+        raise ConfigError(
+            f"{config.race.race_type} is trained on one track; {len(tracks)} are given, leave out all but one"
+        )
+    worlds_of(config.race, config.cars)
     reward, _ = read_reward(config.reward)
     metadata = default_metadata()
     if config.model_metadata is not None:
@@ -48,7 +54,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
         reward,
         metadata,
         write_hyperparameters(_hyperparameters(config, given), config.algorithm),
-        training_files(tracks, config.starts, config.trainer.evaluation_trials),
+        training_files(tracks, config.starts, config.trainer.evaluation_trials, config.race),
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),

@@ -10,8 +10,10 @@ from small_runs import command
 
 from lateapex.config import read_toml
 from lateapex.errors import ConfigError, FormatError
+from lateapex.formats.job_yaml import read_parameters
 from lateapex.jobs.drfc import read_drfc
 from lateapex.jobs.init import init
+from lateapex.jobs.race_settings import parameters_of_race, race_of_parameters
 from lateapex.jobs.train import train_config
 
 
@@ -93,9 +95,9 @@ def test_two_workers_on_one_track_are_one_track(folder):
     assert (found.values["track"], found.notes) == ("oval", [])
 
 
-def test_a_worker_that_cannot_be_trained_is_refused_by_its_own_file(folder):
+def test_a_worker_of_another_race_is_refused_by_its_own_file(folder):
     (folder / "worker-2.env").write_text("DR_RACE_TYPE=HEAD_TO_BOT\n")
-    with pytest.raises(ConfigError, match=r"worker-2\.env: DR_RACE_TYPE is 'HEAD_TO_BOT'; this version trains"):
+    with pytest.raises(ConfigError, match=r"worker-2\.env asks for another race than .*run\.env; all cars"):
         read_drfc(with_env(folder, "DR_TRAIN_MULTI_CONFIG=True"))
 
 
@@ -158,19 +160,72 @@ def test_run_env_overrides_system_env_and_may_refer_to_it(folder):
     assert read_drfc(with_env(folder, "DR_WORLD_NAME=${DR_BASE}_track")).values["track"] == "Oval_track"
 
 
-@pytest.mark.parametrize("race", ["OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL", "F1"])
-def test_a_race_that_cannot_be_trained_is_refused_with_what_to_write(folder, race):
+@pytest.mark.parametrize("race", ["F1", "HEAD_TO_HEAD_RACING", "SPRINT"])
+def test_a_race_that_cannot_be_trained_is_refused_with_those_that_can(folder, race):
     with pytest.raises(ConfigError) as caught:
         read_drfc(with_env(folder, f"DR_RACE_TYPE={race}"))
     assert str(caught.value) == (
-        f"{folder}/run.env: DR_RACE_TYPE is '{race}'; this version trains TIME_TRIAL alone: "
-        "write DR_RACE_TYPE=TIME_TRIAL"
+        f"{folder}/run.env: DR_RACE_TYPE is '{race}'; expected TIME_TRIAL, OBJECT_AVOIDANCE, HEAD_TO_BOT, "
+        "HEAD_TO_MODEL, which this version trains"
     )
 
 
-def test_a_race_that_nobody_knows_is_refused_with_those_that_are(folder):
-    with pytest.raises(ConfigError, match="DR_RACE_TYPE is 'SPRINT'; expected TIME_TRIAL, OBJECT_AVOIDANCE"):
-        read_drfc(with_env(folder, "DR_RACE_TYPE=SPRINT"))
+def test_the_race_is_that_of_run_env(folder):
+    obstacles = (
+        "DR_OA_NUMBER_OF_OBSTACLES=3",
+        "DR_OA_MIN_DISTANCE_BETWEEN_OBSTACLES=1.5",
+        "DR_OA_RANDOMIZE_OBSTACLE_LOCATIONS=True",
+        "DR_OA_IS_OBSTACLE_BOT_CAR=False",
+        "DR_OA_OBSTACLE_TYPE=amazon_box_obstacle",
+        "DR_H2B_NUMBER_OF_BOT_CARS=2",
+        "DR_H2B_BOT_CAR_SPEED=0.5",
+        "DR_H2B_IS_LANE_CHANGE=True",
+        "DR_H2B_LOWER_LANE_CHANGE_TIME=1.0",
+        "DR_H2B_BOT_CAR_PENALTY=3",
+    )
+    assert "race" not in read_drfc(with_env(folder, *obstacles)).values
+    race = train_config(read_drfc(with_env(folder, "DR_RACE_TYPE=OBJECT_AVOIDANCE", *obstacles)).values).race
+    assert (race.race_type, race.things, race.min_distance_between_obstacles) == ("OBJECT_AVOIDANCE", 3, 1.5)
+    assert (race.randomize_obstacle_locations, race.is_obstacle_bot_car) == (True, False)
+    assert race.obstacle_type == "amazon_box_obstacle"
+    race = train_config(read_drfc(with_env(folder, "DR_RACE_TYPE=HEAD_TO_BOT", *obstacles)).values).race
+    assert (race.things, race.bot_car_speed, race.is_lane_change) == (2, 0.5, True)
+    assert (race.lower_lane_change_time, race.upper_lane_change_time, race.penalty_seconds) == (1.0, 5.0, 3.0)
+
+
+def test_listed_obstacles_are_those_of_run_env(folder):
+    lines = ("DR_RACE_TYPE=OBJECT_AVOIDANCE", 'DR_OA_OBJECT_POSITIONS="0.23,-1;0.46,1"')
+    race = train_config(read_drfc(with_env(folder, *lines)).values).race
+    assert race.object_positions == ((0.23, -1), (0.46, 1))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("DR_OA_NUMBER_OF_OBSTACLES=six", "run.env: DR_OA_NUMBER_OF_OBSTACLES is 'six'; expected a whole number"),
+        ("DR_H2B_BOT_CAR_SPEED=fast", "run.env: DR_H2B_BOT_CAR_SPEED is 'fast'; expected a number"),
+        ("DR_OA_OBJECT_POSITIONS=0.23", "a share of the lap from 0 to 1 and a lane"),
+        ("DR_OA_OBSTACLE_TYPE=box", "no obstacle is called 'box'"),
+    ],
+)
+def test_a_wrong_value_of_a_race_is_told_with_its_variable(folder, line, message):
+    with pytest.raises(ConfigError, match=message):
+        read_drfc(with_env(folder, "DR_RACE_TYPE=OBJECT_AVOIDANCE", line))
+
+
+def test_the_race_of_a_jobs_yaml_is_read_by_the_same_names():
+    parameters = read_parameters(
+        "RACE_TYPE: HEAD_TO_BOT\nNUMBER_OF_BOT_CARS: '3'\nOBJECT_POSITIONS:\n- '0.25, 1'\n- 0.5,-1\n"
+        "NUMBER_OF_OBSTACLES: ''\nIS_LANE_CHANGE: 'yes'\n",
+        "training_params.yaml",
+    )
+    race = train_config({"race": race_of_parameters(parameters, "training_params.yaml")}).race
+    assert (race.race_type, race.object_positions) == ("HEAD_TO_BOT", ((0.25, 1), (0.5, -1)))
+    assert (race.number_of_bot_cars, race.is_lane_change) == (3, True)
+    again = race_of_parameters(parameters_of_race(race), "training_params.yaml")
+    assert train_config({"race": again}).race == race
+    with pytest.raises(ConfigError, match=r"training_params\.yaml: RACE_TYPE is 'F1'; expected TIME_TRIAL"):
+        race_of_parameters({"RACE_TYPE": "F1"}, "training_params.yaml")
 
 
 @pytest.mark.parametrize(
