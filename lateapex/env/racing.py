@@ -81,12 +81,9 @@ class RacingTask:
         pictures: bool = True,
         race: RaceConfig | None = None,
     ) -> None:
-        given = [track] if isinstance(track, str | Track) else list(track)
-        if num_envs < 1 or not given:
-            raise ConfigError(f"{num_envs} cars on {len(given)} tracks; at least one of each is needed")
         if quirks not in ("original", "fixed"):
             raise ConfigError(f"quirks is {quirks!r}; 'original' or 'fixed' is needed")
-        self.tracks = [item if isinstance(item, Track) else load_track(item) for item in given]
+        self.tracks = _loaded(track, num_envs)
         self._tracks_given = len(self.tracks)
         if alternate_direction:
             self.tracks += [track.reverse() for track in self.tracks]
@@ -120,19 +117,23 @@ class RacingTask:
             threads=threads,
             pictures=pictures,
         )
-        self.episodes = np.zeros(num_envs, EPISODE_DTYPE)
-        self.episodes["episode"] = -1
         self.observations = self._senses.observations
         """What the sensors give, by name: pictures uint8 `[N, H, W, C]`, lidar float32 `[N, R]`."""
         self.pictures = self._senses.pictures
         """What each car's camera sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour; of two eyes the left."""
         self.spaces = self._senses.spaces
         """Of what each sensor gives for one car."""
-        self.rows = np.zeros(num_envs, STEP_DTYPE)
-        """The last step of each car, `[N]` of STEP_DTYPE."""
-        self.lengths = np.array([self.tracks[place].length for place in self._first_track])
+        self._keep_books()
         self.race = None if config.is_plain else Race(config, self.simulator, self.lengths, quirks)
         """What is more than a time trial with one life; None: nothing."""
+
+    def _keep_books(self) -> None:
+        """Make what tells how far each car is."""
+        self.episodes = np.zeros(len(self._everyone), EPISODE_DTYPE)
+        self.episodes["episode"] = -1
+        self.rows = np.zeros(len(self._everyone), STEP_DTYPE)
+        """The last step of each car, `[N]` of STEP_DTYPE."""
+        self.lengths = np.array([self.tracks[place].length for place in self._first_track])
         self._waypoints = [track.waypoints for track in self.tracks]
         self._reversed = np.array([track.reversed for track in self.tracks])
         self._before = self.simulator.cars.copy()
@@ -373,6 +374,13 @@ class RacingEnv(gym.Env[Observation, np.int64]):
 
     def _info(self, status: str) -> dict[str, Any]:
         return {"progress": float(self.task.episodes["progress"][0]), "episode_status": status}
+
+
+def _loaded(track: str | Track | Sequence[str | Track], num_envs: int) -> list[Track]:
+    given = [track] if isinstance(track, str | Track) else list(track)
+    if num_envs < 1 or not given:
+        raise ConfigError(f"{num_envs} cars on {len(given)} tracks; at least one of each is needed")
+    return [item if isinstance(item, Track) else load_track(item) for item in given]
 
 
 def _checked_seed(seed: int) -> int:
