@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -75,7 +75,12 @@ Out = Annotated[str | None, typer.Option(help="Run folder; a free name under run
 Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
 
 
+_SETTINGS: Final = {"checkpoint": "pretrained_checkpoint", "transform": "transforms"}
+"""Flags that have another name than the setting."""
+
+
 def train(
+    context: typer.Context,
     track: Tracks = None,
     reward: Reward = None,
     model_metadata: Metadata = None,
@@ -102,25 +107,8 @@ def train(
     json_line: Json = False,
 ) -> None:
     """Train a model, or go on with a run."""
-    settings = {
-        "track": track,
-        "reward": reward,
-        "model_metadata": model_metadata,
-        "hyperparameters": hyperparameters,
-        "vehicle": vehicle,
-        "network": network,
-        "transforms": transform,
-        "pretrained": pretrained,
-        "pretrained_checkpoint": checkpoint,
-        "seed": seed,
-        "cars": cars,
-        "precision": precision,
-        "call_at_step_1": call_at_step_1,
-        "out": out,
-    }
-    bounds = {"steps": steps, "duration": duration, "until_laps": until_laps, "keep": keep}
-    changes = {"trainer": bounds, "sandbox": sandbox, "tensorboard": tensorboard}
-    _check_resume(resume, {"config": config, "race_type": race_type, **settings})
+    settings, changes = _given(context.params)
+    _check_resume(resume, {"config": config, **settings})
     from lateapex.jobs import train as job
 
     shown = console(json_line)
@@ -129,7 +117,7 @@ def train(
         if resume is not None:
             result = job.resume(resume, changes, observe, tell)
         else:
-            whole = job.train_config({**settings, **changes, "race": {"race_type": race_type}}, "command line", config)
+            whole = job.train_config({**settings, **changes}, "command line", config)
             for line in job.config_notes(config) if config is not None else ():
                 tell(line)
             result = job.train(whole, observe, tell)
@@ -138,13 +126,24 @@ def train(
         print(json.dumps(_train_line(result)))
 
 
+def _given(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What flags say, by the names of settings: what makes a run, and what may change when it is resumed."""
+    bounds = {name: flags[name] for name in ("steps", "duration", "until_laps", "keep")}
+    changes = {"trainer": bounds, "sandbox": flags["sandbox"], "tensorboard": flags["tensorboard"]}
+    others = {*bounds, *changes, "config", "resume", "json_line"}
+    settings: dict[str, Any] = {_SETTINGS.get(name, name): value for name, value in flags.items() if name not in others}
+    if (race_type := settings.pop("race_type")) is not None:
+        settings["race"] = {"race_type": race_type}
+    return settings, changes
+
+
 def _noting(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(f"note: {line}", markup=False)
 
 
 def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
     """A resumed run keeps what it was started with."""
-    flags = {"pretrained": "from", "pretrained_checkpoint": "checkpoint", "transforms": "transform"}
+    flags = {"pretrained": "from", "race": "race-type"} | {setting: flag for flag, setting in _SETTINGS.items()}
     given = ["--" + flags.get(name, name).replace("_", "-") for name, value in settings.items() if value is not None]
     if resume is not None and given:
         raise ConfigError(f"--resume goes on with the run as it is; {given[0]} cannot be changed, leave it out")

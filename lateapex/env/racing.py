@@ -81,35 +81,32 @@ class RacingTask:
         pictures: bool = True,
         race: RaceConfig | None = None,
     ) -> None:
-        if quirks not in ("original", "fixed"):
-            raise ConfigError(f"quirks is {quirks!r}; 'original' or 'fixed' is needed")
+        self.quirks: Quirks = _checked_quirks(quirks)
         self.tracks = _loaded(track, num_envs)
         self._tracks_given = len(self.tracks)
         if alternate_direction:
             self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
-        settings = SensorSettings(height, width, colour, self.metadata.lidar)
-        self._senses = Senses(self.metadata.sensors, settings, num_envs, pictures=pictures)
+        seen = SensorSettings(height, width, colour, self.metadata.lidar)
+        self._senses = Senses(self.metadata.sensors, seen, num_envs, pictures=pictures)
         self.sensor = self._senses.camera
         """Name of the camera."""
         self.reward = reward if isinstance(reward, Reward) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
-        self.quirks: Quirks = quirks
         self.draws = pictures
         self._everyone = np.arange(num_envs)
-        config = race or RaceConfig()
-        worlds = worlds_of(config, num_envs)
+        race = race or RaceConfig()
+        worlds = worlds_of(race, num_envs)
         self._first_track = np.asarray(worlds, np.int64) % self._tracks_given
-        vehicle = vehicle or vehicle_of_version(self.metadata.version)
         self.simulator = Simulator(
             self.tracks,
             self._first_track,
             world=worlds,
-            things=config.things,
-            vehicle=vehicle if isinstance(vehicle, Vehicle) else load_vehicle(vehicle),
+            things=race.things,
+            vehicle=_vehicle(vehicle or vehicle_of_version(self.metadata.version)),
             height=height,
             width=width,
             colour=colour,
@@ -124,7 +121,7 @@ class RacingTask:
         self.spaces = self._senses.spaces
         """Of what each sensor gives for one car."""
         self._keep_books()
-        self.race = None if config.is_plain else Race(config, self.simulator, self.lengths, quirks)
+        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks)
         """What is more than a time trial with one life; None: nothing."""
 
     def _keep_books(self) -> None:
@@ -376,11 +373,21 @@ class RacingEnv(gym.Env[Observation, np.int64]):
         return {"progress": float(self.task.episodes["progress"][0]), "episode_status": status}
 
 
+def _vehicle(vehicle: Vehicle | str) -> Vehicle:
+    return vehicle if isinstance(vehicle, Vehicle) else load_vehicle(vehicle)
+
+
 def _loaded(track: str | Track | Sequence[str | Track], num_envs: int) -> list[Track]:
     given = [track] if isinstance(track, str | Track) else list(track)
     if num_envs < 1 or not given:
         raise ConfigError(f"{num_envs} cars on {len(given)} tracks; at least one of each is needed")
     return [item if isinstance(item, Track) else load_track(item) for item in given]
+
+
+def _checked_quirks(quirks: Quirks) -> Quirks:
+    if quirks not in ("original", "fixed"):
+        raise ConfigError(f"quirks is {quirks!r}; 'original' or 'fixed' is needed")
+    return quirks
 
 
 def _checked_seed(seed: int) -> int:

@@ -14,6 +14,7 @@ from made_records import episode
 from pydantic import ValidationError
 
 from lateapex.env.starts import RoundRobinStarts
+from lateapex.env.rules import EPISODE_DTYPE
 from lateapex.errors import RunError, StorageError, TrainingError
 from lateapex.models.model_file import read_model
 from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, UpdateRecord
@@ -130,6 +131,7 @@ class Run:
                 simulator=SimpleNamespace(count=2),
                 tracks=[load_track("oval")],
                 seed=7,
+                episodes=np.zeros(2, EPISODE_DTYPE),
                 drive=self.drive,
             ),
             algorithm=MadeAlgorithm(self.policy, losses),
