@@ -132,6 +132,7 @@ def _given(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     changes = {"trainer": bounds, "sandbox": flags["sandbox"], "tensorboard": flags["tensorboard"]}
     others = {*bounds, *changes, "config", "resume", "json_line"}
     settings: dict[str, Any] = {_SETTINGS.get(name, name): value for name, value in flags.items() if name not in others}
+    settings["transforms"] = settings["transforms"] or None  # none given are an empty list
     if (race_type := settings.pop("race_type")) is not None:
         settings["race"] = {"race_type": race_type}
     return settings, changes

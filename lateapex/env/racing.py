@@ -90,8 +90,6 @@ class RacingTask:
         self.actions = actions_of(self.metadata)
         seen = SensorSettings(height, width, colour, self.metadata.lidar)
         self._senses = Senses(self.metadata.sensors, seen, num_envs, pictures=pictures)
-        self.sensor = self._senses.camera
-        """Name of the camera."""
         self.reward = reward if isinstance(reward, Reward) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
@@ -135,6 +133,11 @@ class RacingTask:
         self._reversed = np.array([track.reversed for track in self.tracks])
         self._before = self.simulator.cars.copy()
         self._shared = {"waypoints": [self._waypoints[place] for place in self._first_track]}
+
+    @property
+    def sensor(self) -> str:
+        """Name of the camera."""
+        return self._senses.camera
 
     @property
     def fresh(self) -> NDArray[np.bool_]:

@@ -13,8 +13,8 @@ from made_models import made_policy
 from made_records import episode
 from pydantic import ValidationError
 
-from lateapex.env.starts import RoundRobinStarts
 from lateapex.env.rules import EPISODE_DTYPE
+from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import RunError, StorageError, TrainingError
 from lateapex.models.model_file import read_model
 from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, UpdateRecord
