@@ -51,11 +51,7 @@ def test_every_lap_of_the_line_driver_but_that_from_rest_is_within_3_percent_of_
     assert stint.status == "lap_complete"
     assert max(stint.laps[1:]) < 1.03 * computed.lap_time
     assert stint.wheels_off == first.wheels_off
-
-
-def test_the_line_driver_at_rest_beside_its_line_does_not_crawl_to_it(computed, planned):
-    stint = time_laps(LineDriver([planned]), Physics([planned.track], [0], CAR), laps=1)[0]
-    assert stint.laps[0] < 1.4 * computed.lap_time
+    assert stint.laps[0] < 1.4 * computed.lap_time, "it crawls to its line"
 
 
 def test_the_simulator_goes_from_each_decision_of_a_planned_lap_to_the_next(planned):
