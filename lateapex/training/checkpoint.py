@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lateapex.env.races import MISHAP_DTYPE
 from lateapex.env.rules import EPISODE_DTYPE
 from lateapex.errors import FormatError, RunError
 from lateapex.formats.checkpoints import CheckpointEntry, read_checkpoints, write_checkpoints
@@ -21,6 +22,7 @@ from lateapex.models.model_file import FORMAT, pack, read_model, unpack
 from lateapex.models.policy import Policy
 from lateapex.records import STEP_DTYPE
 from lateapex.sim.state import STATE_DTYPE
+from lateapex.sim.traffic import THING_DTYPE
 from lateapex.storage import Storage
 
 STATE: Final = "model/training_state.pt"
@@ -28,7 +30,13 @@ NAMES: Final = "model/deepracer_checkpoints.json"
 CODE: Final = "code/"
 
 _PARTS: Final = {"progress", "weights", "algorithm", "collector"}
-_DTYPES: Final = {"cars": STATE_DTYPE, "episodes": EPISODE_DTYPE, "rows": STEP_DTYPE}
+_DTYPES: Final = {
+    "cars": STATE_DTYPE,
+    "things": THING_DTYPE,
+    "episodes": EPISODE_DTYPE,
+    "mishaps": MISHAP_DTYPE,
+    "rows": STEP_DTYPE,
+}
 
 
 def version_name(update: int, steps: int) -> str:

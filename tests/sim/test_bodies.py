@@ -70,7 +70,7 @@ def lit(colour, normal, yaw, grey):
     return np.array([shown @ LUMINANCE if grey else shown]).ravel() + 0.5
 
 
-def reference(simulator, car, background):
+def reference(simulator, car, background, left=0.0):
     """The picture of one car, slowly; and how deep the nearest thing is in each sample."""
     assert simulator.traffic is not None
     grey = background.ndim == 2
@@ -79,7 +79,8 @@ def reference(simulator, car, background):
     rays = sample_rays(mount, height, width)
     samples = np.repeat(np.repeat(background.reshape(height, width, -1), 2, axis=0), 2, axis=1).astype(int)
     nearest = np.full(rays.shape[:2], np.inf)
-    lens = np.array([state["x"], state["y"]]) + mount.forward * np.array([np.cos(state["yaw"]), np.sin(state["yaw"])])
+    c, s = np.cos(state["yaw"]), np.sin(state["yaw"])
+    lens = np.array([state["x"] + mount.forward * c - left * s, state["y"] + mount.forward * s + left * c])
     for thing in simulator.traffic.things[state["world"]]:
         if thing["kind"] == NOTHING or thing["car"] == car:
             continue
@@ -105,10 +106,12 @@ def reference(simulator, car, background):
     return np.where(covered.reshape(covered.shape + (1,) * (background.ndim - 2)), mixed, background), nearest
 
 
-def crowded(colour=False, mount=None):
+def crowded(colour=False, mount=None, **settings):
     """24 worlds with boxes of all kinds and cars of all paints near the car."""
     vehicle = Vehicle(camera=mount or CameraMount())
-    simulator, traffic = busy_simulator(SCENES, 8, KIDNEY, height=H, width=W, colour=colour, vehicle=vehicle)
+    simulator, traffic = busy_simulator(
+        SCENES, 8, KIDNEY, height=H, width=W, colour=colour, vehicle=vehicle, **settings
+    )
     draw = np.random.default_rng(5)
     traffic.others["kind"] = draw.integers(0, len(BODIES), (SCENES, 8))
     traffic.others["paint"] = draw.integers(0, len(PAINTS), (SCENES, 8))
@@ -144,6 +147,16 @@ def test_999_of_1000_pixels_of_24_scenes_are_those_of_rays_through_every_sample(
     same = (expected == pictures).reshape(SCENES, H, W, -1).all(axis=-1)
     assert same.mean() >= 0.999
     assert (expected != background).reshape(SCENES, -1).any(axis=1).sum() >= 20  # there was something to see
+
+
+def test_each_eye_of_two_sees_things_from_its_own_place():
+    eyes = (0.03, -0.03)
+    simulator, traffic = crowded(eyes=eyes)
+    background, pictures = without_things(simulator, traffic), drawn(simulator)
+    for place, left in enumerate(eyes):
+        expected = [reference(simulator, car, background[car, ..., place], left)[0] for car in range(SCENES)]
+        assert (np.stack(expected) == pictures[..., place]).mean() >= 0.999
+    assert (pictures[..., 0] != pictures[..., 1]).mean() > 0.05
 
 
 def test_no_thing_hides_behind_a_wall_or_before_its_place():

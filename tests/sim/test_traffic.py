@@ -216,6 +216,14 @@ def test_rectangles_tell_lidars_and_rules_where_things_stand():
     assert cars.tolist() == [[0, -2]]
 
 
+def test_lidars_are_told_of_the_things_in_their_sizes():
+    simulator, traffic = busy_simulator(things=1)
+    rectangles, cars = simulator.bodies()
+    assert rectangles[0, 1, 3:].tolist() == pytest.approx([0.4, 0.3])
+    assert rectangles[0, 1, :2].tolist() == [traffic.others["x"][0, 0], traffic.others["y"][0, 0]]
+    assert cars.tolist() == [[0, -1]]
+
+
 def test_sizes_are_those_of_the_original():
     assert rule_sizes()[BOX].tolist() == [0.5, 0.4]
     assert rule_sizes()[CAR].tolist() == [0.32352, 0.1961]
