@@ -36,7 +36,19 @@ VehicleName = Annotated[
     typer.Option(help="Name (see lateapex vehicles list) or path; by the version of the metadata if not given."),
 ]
 NetworkName = Annotated[
-    str | None, typer.Option(help="lean, or shallow: the original's; what the metadata name if not given, or lean.")
+    str | None,
+    typer.Option(
+        help="lean, recurrent or attention; shallow, deep or deeper: the original's; or your own (my_file.py:MyNet). "
+        "What the metadata name if not given, or lean."
+    ),
+]
+CriticName = Annotated[str | None, typer.Option(help="Network of the value function, as --network; lean if not given.")]
+AlgorithmName = Annotated[
+    str | None, typer.Option("--algorithm", help="clipped_ppo or sac; what the metadata name if not given.")
+]
+PresetName = Annotated[
+    str | None,
+    typer.Option("--preset", help="Settings of learning to start from: fast, or original; fast if not given."),
 ]
 ConfigFile = Annotated[
     str | None,
@@ -86,7 +98,10 @@ def train(
     model_metadata: Metadata = None,
     hyperparameters: HyperparametersFile = None,
     vehicle: VehicleName = None,
+    preset: PresetName = None,
+    algorithm: AlgorithmName = None,
     network: NetworkName = None,
+    critic: CriticName = None,
     transform: Transforms = None,
     config: ConfigFile = None,
     pretrained: From = None,
@@ -205,9 +220,16 @@ def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
         again = f" · from {config.pretrained}"
     return (
         f"{where} · {config.cars} cars · {len(task.actions)} actions · "
-        f"front camera {width}x{height} · {config.vehicle} · {config.network} · seed {config.seed} · "
+        f"front camera {width}x{height} · {config.vehicle} · {_learner(config)} · seed {config.seed} · "
         f"{storage.url}{again}"
     )
+
+
+def _learner(config: TrainConfig) -> str:
+    """Algorithm and networks, and whose settings where they are not ours."""
+    critic = "" if config.critic == config.network else f" (critic {config.critic})"
+    preset = "" if config.preset == "fast" else f" as the {config.preset}"
+    return f"{config.algorithm}{preset} · {config.network}{critic}"
 
 
 _ENDINGS = {

@@ -23,7 +23,7 @@ from lateapex.formats.model_metadata import read_metadata
 from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
 from lateapex.jobs.presets import AlgorithmName, PresetName, of_hyperparameters, preset
 from lateapex.models.networks import NETWORKS
-from lateapex.models.user_code import is_reference
+from lateapex.models.user_network import check_network
 from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.sac import SACConfig
@@ -184,8 +184,7 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, Any]:
         named = named_network(text, file)
         network = network or (our_network(named) if named in NETWORKS.names() else None)
     network = network or ("shallow" if name == "original" else fields["network"].default)
-    if not is_reference(str(network)):
-        NETWORKS.get(network)
+    check_network(str(network))
     return {"preset": name, "algorithm": algorithm or fields["algorithm"].default, "network": str(network)}
 
 

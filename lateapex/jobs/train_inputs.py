@@ -18,7 +18,8 @@ from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_metadata
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
-from lateapex.models.user_code import file_of, in_run, is_reference
+from lateapex.models.user_code import file_of, in_run, is_reference, read_code
+from lateapex.models.user_network import check_network
 from lateapex.training.checkpoint import load_version
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.sac import SACConfig
@@ -44,8 +45,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
     if config.model_metadata is not None:
         metadata = read_metadata(read_text(config.model_metadata, MetadataError), config.model_metadata)
     for name in (config.network, config.critic):
-        if not is_reference(name):
-            NETWORKS.get(name)
+        check_network(name)
     given = Hyperparameters()
     if config.hyperparameters is not None:
         given = read_hyperparameters(read_text(config.hyperparameters, HyperparameterError), config.hyperparameters)
@@ -71,7 +71,7 @@ def user_files(names: Iterable[str]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for reference in filter(is_reference, names):
         path = file_of(reference)
-        text, name = read_text(path, ConfigError), PurePath(path).name
+        text, name = read_code(path), PurePath(path).name
         if texts.setdefault(name, text) != text:
             raise ConfigError(f"two different files are called {name}; a run keeps both in one folder: rename one")
     return texts

@@ -67,7 +67,7 @@ def scaled(values: Tensor) -> Tensor:
 
 
 class Lean(NetworkModule):
-    """A small network for the same pictures: means over 4x4 pixels, then dense layers.
+    """A small network for pictures of any size: means over 4x4 pixels, then dense layers.
 
     The pooling keeps lines and dashes apart at 40x30 and takes 16 times less work than the pictures. All of it is in
     the network, so that it runs on the car as any other.

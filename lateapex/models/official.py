@@ -98,7 +98,7 @@ class Official(NetworkModule):
 
 
 class Shallow(Official):
-    """DEEP_CONVOLUTIONAL_NETWORK_SHALLOW; 160x120x1 gives maps of 29x39x32, 13x18x64 and 11x16x64."""
+    """The original's small one, three convolutions; 160x120x1 gives maps of 29x39x32, 13x18x64 and 11x16x64."""
 
     mono = stereo = Layers(((32, 8, 4), (64, 4, 2), (64, 3, 1)))
     middleware = (512,)
@@ -108,7 +108,7 @@ _DEEP_STEREO = Layers(((32, 3, 1), (64, 3, 2), (64, 3, 1), (128, 3, 2), (128, 3,
 
 
 class Deep(Official):
-    """DEEP_CONVOLUTIONAL_NETWORK; 160x120x1 ends in a map of 25x35x64."""
+    """The original's large one, four convolutions that keep the map wide; 160x120x1 ends in a map of 25x35x64."""
 
     mono = Layers(((32, 5, 2), (32, 3, 1), (64, 3, 2), (64, 3, 1)), (64,))
     stereo = _DEEP_STEREO
@@ -116,7 +116,7 @@ class Deep(Official):
 
 
 class Deeper(Official):
-    """DEEP_CONVOLUTIONAL_NETWORK_DEEP; 160x120x1 ends in a map of 3x6x512."""
+    """The original's long one, four convolutions that shrink the map; 160x120x1 ends in a map of 3x6x512."""
 
     mono = Layers(((32, 8, 4), (32, 4, 2), (64, 4, 2), (64, 3, 1)), (512, 512))
     stereo = _DEEP_STEREO

@@ -19,7 +19,9 @@ class UserNetwork(NetworkModule):
     """Dresses a module as a network.
 
     The module is built with the spaces and called with a dictionary: from each sensor's name to float32 `[B, C, H, W]`
-    in 0..1, or `[B, R]` of a lidar; it returns `[B, F]`, whatever F is. Its first weights are its own affair.
+    in 0..1, or `[B, R]` of a lidar; it returns `[B, F]`, whatever F is. Its first weights are its own affair. It is
+    never in training mode, since an action is judged again by what it was chosen by: dropout passes all, and batch
+    normalisation keeps the averages that it began with.
     """
 
     heavy = True
@@ -27,20 +29,17 @@ class UserNetwork(NetworkModule):
 
     def __init__(self, spaces: Spaces, kind: type[Any], reference: str) -> None:
         super().__init__(spaces)
-        self._path = file_of(reference)
+        self._reference, self._path = reference, file_of(reference)
         try:
             module = kind(dict(self.spaces))
         except Exception as error:  # whatever the user's class raises
             raise self._failed(error) from None
         if not isinstance(module, nn.Module):
             raise ConfigError(f"{reference} is no torch.nn.Module; let the class extend it")
-        self.module = module
+        self.module = module.eval()
         example = {name: torch.zeros(2, *_channels_first(shape)) for name, shape in self.spaces.items()}
         with torch.no_grad():
             features = self._called(example)
-        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != 2:
-            found = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
-            raise ConfigError(f"{reference} returned {found} for 2 observations; a tensor [2, F] is needed")
         self.features = features.shape[1]
 
     def forward(self, stemmed: Stem) -> Tensor:
@@ -52,6 +51,10 @@ class UserNetwork(NetworkModule):
             features: Tensor = self.module(seen)
         except Exception as error:  # whatever the user's class raises
             raise self._failed(error) from None
+        count = len(next(iter(seen.values())))
+        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != count or not features.shape[1]:
+            found = list(features.shape) if isinstance(features, Tensor) else type(features).__name__
+            raise ConfigError(f"{self._reference} returned {found} for {count} observations; [{count}, F] is needed")
         return features
 
     def _failed(self, error: Exception) -> ConfigError:
@@ -71,6 +74,19 @@ def build_network(name: str, spaces: Spaces, code: Mapping[str, str], *, embedde
         return UserNetwork(spaces, load_class(name, code), name)
     kind = NETWORKS.get(name)
     return kind(spaces, embedders_only=True) if embedders_only and issubclass(kind, Official) else kind(spaces)
+
+
+def check_network(name: str) -> None:
+    """Refuse what can be no network; of a class in a user's file only that it is named.
+
+    Raises:
+        ConfigError: the name is unknown.
+    """
+    if is_reference(name):
+        return
+    if name.endswith(".py"):
+        raise ConfigError(f"network {name!r} names no class; write {name}:MyNet")
+    NETWORKS.get(name)
 
 
 def is_heavy(name: str) -> bool:

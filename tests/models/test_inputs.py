@@ -181,7 +181,7 @@ def test_a_class_of_a_file_may_look_back_and_take_draws() -> None:
         ("class Mine:\n    pass", "own.py:Mien", "own.py has no class 'Mien'; did you mean 'Mine'?"),
         ("class Other:\n    pass", "own.py:Zz", "own.py has no class 'Zz'; it has: Other"),
         ("x = 1", "own.py:Mine", "own.py has no class 'Mine'; it defines none"),
-        ("def f(:\n", "own.py:Mine", "own.py:1: invalid syntax"),
+        ("def f(:\n", "own.py:Mine", "own.py:1: is not Python 3: invalid syntax: 'def f(:'"),
         ("x = 1\ny = x / 0\n", "own.py:Mine", "own.py:2: ZeroDivisionError: division by zero"),
         (
             "class Mine:\n    pass",
