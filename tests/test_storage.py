@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from made_bucket import Bucket, made_storage
 
-from lateapex.errors import RunError, StorageError
-from lateapex.storage import DiskStorage, MemoryStorage
+from lateapex.errors import ConfigError, RunError, StorageError
+from lateapex.storage import DiskStorage, MemoryStorage, open_storage
+from lateapex.storage_check import require_conditional_writes
 
 
-@pytest.fixture(params=["disk", "memory"])
+@pytest.fixture(params=["disk", "memory", "made bucket", pytest.param("real bucket", marks=pytest.mark.servers)])
 def storage(request, tmp_path):
-    return DiskStorage(tmp_path / "run") if request.param == "disk" else MemoryStorage()
+    match request.param:
+        case "disk":
+            return DiskStorage(tmp_path / "run")
+        case "memory":
+            return MemoryStorage()
+        case "made bucket":
+            return made_storage(Bucket())
+    return open_storage(request.getfixturevalue("bucket_url"))
 
 
 def test_a_file_comes_back_as_it_was_written(storage):
@@ -50,6 +63,144 @@ def test_a_deleted_file_is_gone_and_deleting_it_again_is_no_fault(storage):
     storage.delete("a")
     storage.delete("a")
     assert not storage.exists("a")
+
+
+def test_a_copy_stays_when_the_original_changes(storage):
+    storage.write("a", b"old")
+    storage.copy("a", "b/copy")
+    storage.write("a", b"new")
+    assert storage.read("b/copy") == b"old"
+    with pytest.raises(RunError, match=r"has no c$"):
+        storage.copy("c", "d")
+    assert not storage.exists("d")
+
+
+def test_a_log_grows_and_can_be_cut(storage):
+    storage.append("log", b"one")
+    storage.append("log", b"two")
+    assert storage.read("log") == b"onetwo"
+    storage.truncate("log", 4)
+    assert storage.read("log") == b"onet"
+    with pytest.raises(RunError, match="holds 4 of the 5 bytes"):
+        storage.truncate("log", 5)
+    storage.truncate("none", 0)
+    with pytest.raises(RunError, match="holds 0 of the 1 bytes"):
+        storage.truncate("none", 1)
+    assert not storage.exists("none")
+
+
+def test_a_file_is_put_only_where_there_is_none(storage):
+    tag = storage.put_if_absent("a/b", b"first")
+    assert storage.put_if_absent("a/b", b"second") is None
+    assert storage.read_tagged("a/b") == (b"first", tag)
+    assert storage.list() == ["a/b"]
+
+
+def test_a_file_is_swapped_only_while_it_has_the_tag(storage):
+    old = storage.put_if_absent("a", b"0")
+    new = storage.compare_and_swap("a", old, b"1")
+    assert new not in (None, old)
+    assert storage.compare_and_swap("a", old, b"2") is None
+    assert storage.read_tagged("a") == (b"1", new)
+    assert storage.compare_and_swap("none", old, b"2") is None
+    assert storage.list() == ["a"]
+    with pytest.raises(RunError, match=r"has no none$"):
+        storage.read_tagged("none")
+
+
+def test_of_many_that_put_or_swap_at_once_one_wins(storage):
+    names = [bytes([65 + n]) for n in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        for trial in range(4):
+            tags = list(threads.map(lambda data: storage.put_if_absent(f"{trial}", data), names))  # noqa: B023 - done within
+            assert [tag is None for tag in tags].count(False) == 1
+            tag = next(filter(None, tags))
+            assert storage.read_tagged(f"{trial}") == (names[tags.index(tag)], tag)
+            tags = list(threads.map(lambda data: storage.compare_and_swap(f"{trial}", tag, data * 2), names))  # noqa: B023 - done within
+            assert [tag is None for tag in tags].count(False) == 1
+            assert storage.read(f"{trial}") == 2 * names[[tag is None for tag in tags].index(False)]
+
+
+def test_a_storage_that_keeps_its_word_passes_the_check_and_holds_nothing_afterwards(storage):
+    require_conditional_writes(storage)
+    assert storage.list() == []
+
+
+class Forgetful(MemoryStorage):
+    """Ignores the conditions that are named to it, as some stores do."""
+
+    def __init__(self, *ignored: str) -> None:
+        super().__init__()
+        self.ignored = ignored
+
+    def put_if_absent(self, name, data):
+        if "If-None-Match" in self.ignored:
+            self.files.pop(name, None)
+        return super().put_if_absent(name, data)
+
+    def compare_and_swap(self, name, tag, data):
+        if "If-Match" in self.ignored:
+            tag = self.read_tagged(name).tag
+        return super().compare_and_swap(name, tag, data)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "fault"),
+    [
+        ("If-None-Match", r"overwrites a file that it was to write only if absent \(If-None-Match\)"),
+        ("If-Match", r"overwrites a file that was changed in between \(If-Match\)"),
+    ],
+)
+def test_a_storage_that_ignores_conditions_is_refused_with_the_reason(ignored, fault):
+    storage = Forgetful(ignored)
+    with pytest.raises(StorageError, match=f"memory cannot be shared: its store {fault}; use one that"):
+        require_conditional_writes(storage)
+    assert storage.list() == []
+
+
+def test_a_url_names_a_bucket_and_all_else_a_folder(tmp_path):
+    assert open_storage("s3://bucket/a/b/").url == "s3://bucket/a/b"
+    assert open_storage("s3://bucket").url == "s3://bucket"
+    assert open_storage(str(tmp_path)).url == str(tmp_path)
+    with pytest.raises(ConfigError, match=r"no storage is called 'gs'; did you mean 's3'|known: s3"):
+        open_storage("gs://bucket/a")
+
+
+INCREMENT = """
+import sys
+from lateapex.storage import DiskStorage
+storage = DiskStorage(sys.argv[1])
+print("ready", flush=True)
+for _ in range(int(sys.argv[2])):
+    while True:
+        data, tag = storage.read_tagged("count")
+        if storage.compare_and_swap("count", tag, str(int(data) + 1).encode()):
+            break
+"""
+
+
+def test_processes_that_count_in_one_file_lose_no_count(tmp_path):
+    storage = DiskStorage(tmp_path)
+    storage.put_if_absent("count", b"0")
+    command = [sys.executable, "-c", INCREMENT, str(tmp_path), "50"]
+    counting = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(3)]
+    assert [each.wait() for each in counting] == [0, 0, 0]
+    assert storage.read("count") == b"150"
+
+
+def test_a_process_that_was_killed_while_it_swapped_leaves_no_lock(tmp_path):
+    storage = DiskStorage(tmp_path)
+    storage.put_if_absent("count", b"0")
+    command = [sys.executable, "-c", INCREMENT, str(tmp_path), "1000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as counting:
+        counting.stdout.readline()
+        while int(storage.read("count")) < 20:
+            pass
+        counting.send_signal(signal.SIGKILL)
+    data, tag = storage.read_tagged("count")
+    assert storage.compare_and_swap("count", tag, b"mine")
+    assert storage.list() == ["count"]
+    assert int(data) >= 20
 
 
 def test_what_was_written_to_memory_does_not_change_with_its_source():
