@@ -10,6 +10,7 @@
     +- FormatError       a log, metrics or checkpoint file
     +- RunError          a run folder: missing, not whole, already there
     +- StorageError      the place that holds run folders: full, read-only, lost
+    +- LeaseLostError    a place at an exchange: it went to another process
 
 The command line turns each into one line and exit code 2. Anything else that is raised is a defect of ours.
 """
@@ -58,6 +59,10 @@ class RunError(LateapexError):
 
 class StorageError(LateapexError):
     """Reading or writing a run folder failed: disk full, read-only, permission denied."""
+
+
+class LeaseLostError(LateapexError):
+    """Another process has taken over: this one counted as dead."""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
