@@ -72,7 +72,8 @@ class Replay:
                 f"critic/{name}": _with(value, rollout.last.critic_stem[name])
                 for name, value in rollout.critic_stem.items()
             },
-            "memory": _with(rollout.actor_memory),
+            # What was remembered when an episode began is forgotten then.
+            "memory": _with(rollout.actor_memory.masked_fill(rollout.fresh[:, :, None], 0.0)),
             "actions": _with(rollout.actions),
             "rewards": _with(torch.from_numpy(rollout.rewards)),
             "goes_on": _with(torch.from_numpy((~rollout.terminated).astype(np.float32))),

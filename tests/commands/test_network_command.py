@@ -125,3 +125,34 @@ def test_the_help_names_every_network(capsys: pytest.CaptureFixture[str]) -> Non
     said = " ".join(command(capsys, "train", "--help").out.split())
     for name in NETWORKS.names():
         assert name.startswith("DEEP_CONVOLUTIONAL") or re.search(rf"\b{name}\b", said), name
+
+
+# ------------------------------------------------------------------------------------------------------- the page
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
+
+
+def test_the_pages_table_is_what_the_list_tells(capsys: pytest.CaptureFixture[str]) -> None:
+    networks = json.loads(command(capsys, "network", "list", "--json").out)["networks"]
+    for found in networks:
+        figures = f"{found['parameters']:,} | {found['multiply_adds'] / 5e5:.1f} | {found['memory'] or ''} |"
+        assert f"| {found['name']} | {found['original'] or ''} | {figures}" in PAGE
+
+
+def test_the_pages_own_network_trains_as_it_is_written(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (text,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    Path("my_net.py").write_text(text)
+    metadata = {"action_space": [{"steering_angle": 0, "speed": 1}] * 2, "sensor": ["STEREO_CAMERAS", "LIDAR"]}
+    Path("model_metadata.json").write_text(json.dumps({**metadata, "version": "5"}))
+    (part,) = shown(capsys, "my_net.py:MyNet", "--model-metadata", "model_metadata.json")
+    assert part["inputs"] == {"STEREO_CAMERAS": [120, 160, 2], "LIDAR": [64]}
+    lines = [
+        line.split()[1:] for line in PAGE.splitlines() if line.startswith("    lateapex train") and "my_net" in line
+    ]
+    said = command(capsys, *lines[0], "--steps", 8, "--cars", 2, "--out", "run")
+    assert said.code == 0, said
+    assert "· clipped_ppo · my_net.py:MyNet · seed 0 ·" in said.out.splitlines()[0]
