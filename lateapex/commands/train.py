@@ -215,12 +215,14 @@ def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
     task = trainer.collector.task
     where = ", ".join(f"{track_label(track)} {track.length:.2f} m" for track in task.tracks)
     height, width = task.pictures.shape[1:3]
+    words = {"observation": "front camera", "FRONT_FACING_CAMERA": "front camera"}
+    sensors = " + ".join(words.get(name, name.lower().replace("_", " ")) for name in task.observations)
     again = f" · from step {trainer.progress.steps:,}" if trainer.progress.steps else ""
     if config.pretrained is not None and not again:
         again = f" · from {config.pretrained}"
     return (
         f"{where} · {config.cars} cars · {len(task.actions)} actions · "
-        f"front camera {width}x{height} · {config.vehicle} · {_learner(config)} · seed {config.seed} · "
+        f"{sensors} {width}x{height} · {config.vehicle} · {_learner(config)} · seed {config.seed} · "
         f"{storage.url}{again}"
     )
 

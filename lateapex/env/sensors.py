@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lateapex.formats.model_metadata import LidarConfig
 from lateapex.registry import Registry
 from lateapex.sim.lidar import BEAMS, LONGEST, SHORTEST, Lidar
-from lateapex.sim.simulator import Simulator
+from lateapex.sim.simulator import Simulator, lens_pictures
 
 Observation = dict[str, NDArray[Any]]
 """What each sensor gives, by its name: pictures uint8 `[..., H, W, C]`, lidar float32 `[..., R]`."""
@@ -60,9 +60,13 @@ class Sensor(ABC):
     @abstractmethod
     def __init__(self, settings: SensorSettings) -> None: ...
 
+    def blank(self, count: int) -> NDArray[Any]:
+        """Make room for what it gives for `count` cars, `[N, *space.shape]`."""
+        return np.zeros((count, *self.space.shape), self.space.dtype)
+
     @abstractmethod
     def fill(self, out: NDArray[Any], look: Look) -> None:
-        """Write what the cars that look around sense into their rows of `out`, `[N, *space.shape]`.
+        """Write what the cars that look around sense into their rows of `out`, see `blank`.
 
         A row that is left as it is repeats what was sensed before.
         """
@@ -76,6 +80,11 @@ class Camera(Sensor):
     def __init__(self, settings: SensorSettings) -> None:
         channels = 3 if settings.colour else len(self.eyes)
         self.space = Box(0, 255, (settings.height, settings.width, channels), np.uint8)
+
+    def blank(self, count: int) -> NDArray[Any]:
+        """As the simulator draws it."""
+        height, width, channels = self.space.shape
+        return super().blank(count) if len(self.eyes) == 1 else lens_pictures(count, height, width, channels)
 
     def fill(self, out: NDArray[Any], look: Look) -> None:
         """Draw."""
@@ -218,8 +227,8 @@ class Senses:
         self.spaces = {name: sensor.space for name, sensor in made.items()}
         """Of each sensor, for one car."""
         self.observations: Observation = {
-            name: np.zeros((count, *(space.shape if name in self._open else (0, 0, 1))), space.dtype)
-            for name, space in self.spaces.items()
+            name: sensor.blank(count) if name in self._open else np.zeros((count, 0, 0, 1), np.uint8)
+            for name, sensor in made.items()
         }
         """What was sensed last, `[N, ...]` each."""
         seen = self.observations[self.camera]

@@ -48,7 +48,7 @@ class Simulator:
         vehicle: the cars.
         height, width: rows and columns of the camera's pictures.
         colour: whether pictures are red, green and blue, `[N, H, W, 3]`, or grey, `[N, H, W]`.
-        eyes: m to the left of the camera's mount, one for each lens; pictures of several are grey, `[N, H, W, eyes]`.
+        eyes: m to the left of the camera's mount, one for each lens; pictures of several are grey, see `lens_pictures`.
         threads: threads that draw; 0: one for each core.
         scenes: looks, one a track; those of the tracks' names if not given.
         pictures: False: nothing will be drawn, so that no ground is painted.
@@ -121,7 +121,7 @@ class Simulator:
         self.place_on_line(nobody, 0.0, 0.0, 0.0)
         _step_all(cars, vehicles, self.tables, none, none, np.zeros(0, np.bool_), STEP_SECONDS)
         if self._ground is not None:
-            self._draw_shared(nobody, np.zeros((1, *self.picture_shape), np.uint8), None)
+            self._draw_shared(nobody, np.zeros((0, *self.picture_shape), np.uint8), None)
         words(0, none, none, 0)
 
     @property
@@ -203,7 +203,7 @@ class Simulator:
             meanwhile: called once while other threads draw; the kernels hold no lock.
 
         Raises:
-            ConfigError: `out` has another shape or type, or its bytes do not lie one after the other.
+            ConfigError: `out` has another shape or type, or the bytes of a lens do not lie one after the other.
         """
         self.render_some(np.arange(self.count), out, meanwhile)
 
@@ -247,17 +247,17 @@ class Simulator:
     ) -> None:
         """Draw in blocks that all threads take from one counter, so that none waits long for another."""
         helpers: list[Future[None]] = []
+        lenses = self._lenses(out)
         counters, started = np.zeros((len(self._views), 1), np.int64), Semaphore(0)
 
         def work(thread: int) -> None:
             scratch = self._scratches[thread]
             for eye, view in enumerate(self._views):
-                pictures = out if len(self._views) == 1 else out[..., eye]
                 if self.traffic is None:
-                    _draw_taken(counters[eye], cars, self.cars, view, self._ground, pictures, scratch)
+                    _draw_taken(counters[eye], cars, self.cars, view, self._ground, lenses[eye], scratch)
                 else:
                     among = (self.traffic.things, self._bodies, self._body_scratches[thread])
-                    _draw_taken_among(counters[eye], cars, self.cars, view, self._ground, pictures, scratch, among)
+                    _draw_taken_among(counters[eye], cars, self.cars, view, self._ground, lenses[eye], scratch, among)
 
         def help_draw(thread: int) -> None:
             started.release()
@@ -280,10 +280,15 @@ class Simulator:
         if self._ground is None:
             raise ConfigError("this simulator was made with pictures=False and draws nothing; leave that out")
         needed = (self.count, *self.picture_shape)
-        if out.shape != needed or out.dtype != np.uint8 or not out.flags.c_contiguous:
-            raise ConfigError(
-                f"out has shape {out.shape} and type {out.dtype}; numpy.zeros({needed}, numpy.uint8) is needed"
-            )
+        fits = out.shape == needed and out.dtype == np.uint8
+        if not fits or not all(pictures.flags.c_contiguous for pictures in self._lenses(out)):
+            made = f"numpy.zeros({needed}, numpy.uint8)" if len(self._views) == 1 else f"lens_pictures{needed}"
+            raise ConfigError(f"out has shape {out.shape} and type {out.dtype}; {made} is needed")
+
+    def _lenses(self, out: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+        """What each lens draws into, a view."""
+        lenses = len(self._views)
+        return [out] if lenses == 1 else [out[..., eye] for eye in range(lenses)]
 
     def bodies(self) -> Bodies:
         """What stands or drives between the walls of each world."""
@@ -329,6 +334,12 @@ def _check(
             f"walls of {lowest} m and a camera at {vehicle.camera.height} m, which sees over them; "
             "higher walls are needed (1.0 is usual)"
         )
+
+
+def lens_pictures(count: int, height: int, width: int, lenses: int) -> NDArray[np.uint8]:
+    """Make grey pictures of several lenses, `[N, H, W, lenses]`, in which those of one lie together in memory."""
+    pictures: NDArray[np.uint8] = np.moveaxis(np.zeros((lenses, count, height, width), np.uint8), 0, -1)
+    return pictures
 
 
 def _picture_shape(height: int, width: int, colour: bool, eyes: int) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ from lateapex.env.starts import RandomStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import LidarConfig, ModelMetadata, default_metadata, read_metadata
 from lateapex.sim.lidar import Lidar
-from lateapex.sim.simulator import Simulator
+from lateapex.sim.simulator import Simulator, lens_pictures
 from lateapex.world.track import Track, load_track
 
 
@@ -127,7 +127,9 @@ def oval() -> Track:
 def seen_from(track: Track, poses: NDArray[np.float64], eyes: tuple[float, ...] = (0.0,)) -> NDArray[np.uint8]:
     simulator = Simulator([track], [0] * len(poses), threads=1, eyes=eyes)
     simulator.place(np.arange(len(poses)), *poses.T)
-    out = np.zeros((len(poses), *simulator.picture_shape), np.uint8)
+    out = (
+        lens_pictures(len(poses), 120, 160, len(eyes)) if len(eyes) > 1 else np.zeros((len(poses), 120, 160), np.uint8)
+    )
     simulator.render(out)
     return out
 
@@ -165,6 +167,12 @@ def test_the_left_camera_sees_what_the_front_camera_sees_as_in_the_original() ->
         seen.append(task.observations[name])
     np.testing.assert_array_equal(seen[0], seen[1])
     np.testing.assert_array_equal(seen[0], seen[2])
+
+
+def test_pictures_whose_lenses_do_not_lie_apart_in_memory_are_refused(oval: Track) -> None:
+    simulator = Simulator([oval], [0], height=8, width=12, threads=1, eyes=(0.03, -0.03))
+    with pytest.raises(ConfigError, match=r"lens_pictures\(1, 8, 12, 2\) is needed"):
+        simulator.render(np.zeros((1, 8, 12, 2), np.uint8))
 
 
 def test_two_eyes_in_colour_are_refused() -> None:
