@@ -195,6 +195,12 @@ class Simulator:
             self.traffic.follow(self.cars)
         self.clock += 1
 
+    def blank(self) -> NDArray[np.uint8]:
+        """Make black pictures of all cars to draw into, `[N, *picture_shape]`."""
+        if len(self._views) == 1:
+            return np.zeros((self.count, *self.picture_shape), np.uint8)
+        return lens_pictures(self.count, *self.picture_shape)
+
     def render(self, out: NDArray[np.uint8], meanwhile: Callable[[], None] | None = None) -> None:
         """Draw what all cars see.
 

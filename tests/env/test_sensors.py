@@ -12,13 +12,14 @@ from made_tasks import STRAIGHT_ON, at, crowded, random_actions, small_task
 from numpy.typing import NDArray
 
 import lateapex.sim.simulator
+from lateapex.env.race_config import RaceConfig
 from lateapex.env.racing import RacingTask
 from lateapex.env.sensors import DiscretizedSectorLidar, LidarRanges, SectorLidar, SensorSettings
 from lateapex.env.starts import RandomStarts
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import LidarConfig, ModelMetadata, default_metadata, read_metadata
 from lateapex.sim.lidar import Lidar
-from lateapex.sim.simulator import Simulator, lens_pictures
+from lateapex.sim.simulator import Simulator
 from lateapex.world.track import Track, load_track
 
 
@@ -77,6 +78,18 @@ def test_the_metadatas_lidar_config_reaches_the_sensor() -> None:
     assert task.observations["DISCRETIZED_SECTOR_LIDAR"].shape == (1, 20)
 
 
+def test_a_box_beside_the_car_is_in_the_sectors_of_its_side_and_a_car_alone_is_in_none() -> None:
+    for lane, offset, near in ((1, -0.3, range(4)), (-1, 0.3, range(4, 8))):
+        race = RaceConfig(race_type="OBJECT_AVOIDANCE", object_positions=[(0.3, lane)])
+        task = small_task("oval", 2, metadata=sensing("SECTOR_LIDAR", "FRONT_FACING_CAMERA"), race=race)
+        task.begin(np.arange(2), at([0.3, 0.8], offset))
+        shown = task.observations["SECTOR_LIDAR"]
+        assert task.tracks[0].is_ccw  # so that the inner lane, 1, is the left one
+        assert set(np.flatnonzero(shown[0])) <= set(near)
+        assert shown[0].any()
+        assert not shown[1].any()
+
+
 # ------------------------------------------------------------------------------------------------------ 10 and 15 Hz
 
 
@@ -127,9 +140,7 @@ def oval() -> Track:
 def seen_from(track: Track, poses: NDArray[np.float64], eyes: tuple[float, ...] = (0.0,)) -> NDArray[np.uint8]:
     simulator = Simulator([track], [0] * len(poses), threads=1, eyes=eyes)
     simulator.place(np.arange(len(poses)), *poses.T)
-    out = (
-        lens_pictures(len(poses), 120, 160, len(eyes)) if len(eyes) > 1 else np.zeros((len(poses), 120, 160), np.uint8)
-    )
+    out = simulator.blank()
     simulator.render(out)
     return out
 

@@ -125,7 +125,7 @@ def crowded(colour=False, mount=None, **settings):
 
 
 def drawn(simulator):
-    out = np.zeros((simulator.count, *simulator.picture_shape), np.uint8)
+    out = simulator.blank()
     simulator.render(out)
     return out
 
