@@ -58,6 +58,8 @@ def _show_trials(console: Console, result: EvaluateResult) -> None:
             table.add_row(*((part.track if trial == 1 else "", *cells) if several else cells))
     console.print(f"{', '.join(part.track for part in result.tracks)} · {result.model} of {result.run}", markup=False)
     console.print(table)
+    if result.assisted:
+        console.print(f"assisted: {', '.join(result.assisted)}", markup=False)
     for part in result.tracks:
         _show_track(console, part, several)
     if several:
@@ -85,6 +87,7 @@ def _evaluate_line(result: EvaluateResult) -> dict[str, Any]:
     return {
         **_trials_line(result),
         "train_seconds": round(result.train_seconds, 3),
+        "assisted": list(result.assisted),
         "track": result.track,
         "model": result.model,
         "run": result.run,

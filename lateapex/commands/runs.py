@@ -153,12 +153,15 @@ def _agreed(doomed: list[Removable]) -> bool:
 
 def _show_list(console: Console, folder: str, found: RunList) -> None:
     if found.runs:
-        table = _table("run", "track", "network", "steps", "laps", "best lap", "progress", "age", "size")
+        helped = any(run.assisted for run in found.runs)
+        titles = ("run", "track", "network", *(("assisted",) if helped else ()))
+        table = _table(*titles, "steps", "laps", "best lap", "progress", "age", "size", left=len(titles))
         now = time.time()
         for run in found.runs:
             age = _age(now - run.changed)
             network = f"{run.network} (imported)" if run.imported else run.network
-            table.add_row(run.run, run.track, network, f"{run.steps:,}", *_outcome(run), age, bytes_text(run.size))
+            told = (run.run, run.track, network, *((", ".join(run.assisted) or "-",) if helped else ()))
+            table.add_row(*told, f"{run.steps:,}", *_outcome(run), age, bytes_text(run.size))
         console.print(table)
     for path, reason in found.damaged:
         console.print(f"damaged {path}: {reason}", markup=False, style="red")
@@ -179,12 +182,15 @@ def _show_comparison(console: Console, comparison: Comparison) -> None:
     names = ("laps completed", "best lap", "best progress")
     outcomes = {name: [_outcome(run)[place] for run in comparison.runs] for place, name in enumerate(names)}
     rows = {
+        "assisted": [", ".join(run.assisted) or "-" for run in comparison.runs],
         "steps": [f"{run.steps:,}" for run in comparison.runs],
         "training": [f"{run.train_seconds:.1f} s" for run in comparison.runs],
         "best progress": outcomes["best progress"],
         "best lap": outcomes["best lap"],
         "laps completed": outcomes["laps completed"],
     }
+    if not any(run.assisted for run in comparison.runs):
+        del rows["assisted"]
     for name, cells in rows.items():
         table.add_row(name, *cells, style="bold")
     console.print(table)

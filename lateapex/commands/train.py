@@ -64,6 +64,10 @@ RaceTypeName = Annotated[
     str | None,
     typer.Option(help="TIME_TRIAL, OBJECT_AVOIDANCE, HEAD_TO_BOT or HEAD_TO_MODEL; more in the file's table race."),
 ]
+TeacherName = Annotated[
+    str | None,
+    typer.Option(help="Who shows how to drive at first: none, centre_line or minimum_time (see docs/assists.md)."),
+]
 Seed = Annotated[int | None, typer.Option(help="Same seed and steps, same model.")]
 Steps = Annotated[int | None, typer.Option(help="Stop after so many environment steps.")]
 Duration = Annotated[
@@ -103,6 +107,7 @@ def train(
     network: NetworkName = None,
     critic: CriticName = None,
     transform: Transforms = None,
+    teacher: TeacherName = None,
     config: ConfigFile = None,
     pretrained: From = None,
     checkpoint: Checkpoint = None,
@@ -150,6 +155,8 @@ def _given(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     settings["transforms"] = settings["transforms"] or None  # none given are an empty list
     if (race_type := settings.pop("race_type")) is not None:
         settings["race"] = {"race_type": race_type}
+    if (teacher := settings.pop("teacher")) is not None:
+        settings["teacher"] = {"kind": teacher}
     return settings, changes
 
 
@@ -216,13 +223,15 @@ def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
     where = ", ".join(f"{track_label(track)} {track.length:.2f} m" for track in task.tracks)
     height, width = task.pictures.shape[1:3]
     words = {"observation": "front camera", "FRONT_FACING_CAMERA": "front camera"}
-    sensors = " + ".join(words.get(name, name.lower().replace("_", " ")) for name in task.observations)
+    sensors = " + ".join(words.get(name, name.lower().replace("_", " ")) for name in task.metadata.sensors)
+    helpers = trainer.policy.blueprint.assisted
+    helped = f"assisted: {', '.join(helpers)} · " if helpers else ""
     again = f" · from step {trainer.progress.steps:,}" if trainer.progress.steps else ""
     if config.pretrained is not None and not again:
         again = f" · from {config.pretrained}"
     return (
         f"{where} · {config.cars} cars · {len(task.actions)} actions · "
-        f"{sensors} {width}x{height} · {config.vehicle} · {_learner(config)} · seed {config.seed} · "
+        f"{sensors} {width}x{height} · {config.vehicle} · {_learner(config)} · {helped}seed {config.seed} · "
         f"{storage.url}{again}"
     )
 
@@ -277,6 +286,7 @@ def _train_line(result: TrainResult) -> dict[str, Any]:
         "best_progress": result.best_progress,
         "best_lap": result.best_lap,
         "versions": result.versions,
+        "assisted": list(result.assisted),
         "size": result.size,
         "findings": [asdict(finding) for finding in result.findings],
     }

@@ -20,6 +20,10 @@ MAX_STEERING_DEG: Final = 30.0
 MIN_SPEED: Final = 0.1
 MAX_SPEED: Final = 4.0
 
+_STEERING_FIRST: Final = 4.0
+"""Times that a share of the range of steering outweighs one of speed: too little speed costs time, too little steering
+the lap."""
+
 
 class Commands(NamedTuple):
     """What N cars are told, `[N]` each."""
@@ -72,6 +76,23 @@ class ActionTable:
         places = self.checked(actions, count)
         return Commands(places, *self._told.take(places, axis=1))
 
+    def nearest(self, steering: NDArray[np.float64], speed: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Places, `[N]`, of the actions nearest to some commands.
+
+        A wish beyond the list counts as its end. Distances are shares of the list's ranges, of which steering counts
+        more; of several as near the first.
+
+        Args:
+            steering: `[N]` rad.
+            speed: `[N]` m/s.
+        """
+        away = np.zeros((len(steering), len(self)))
+        for wish, told, weight in ((steering, self._told[2], _STEERING_FIRST), (speed, self._told[3], 1.0)):
+            low, high = told.min(), told.max()
+            if high > low:
+                away += (weight * (np.clip(wish, low, high)[:, None] - told) / (high - low)) ** 2
+        return np.asarray(away.argmin(axis=1))
+
     @cached_property
     def _told(self) -> NDArray[np.float64]:
         """`[4, A]` what a car is told with each action, in the order of Commands."""
@@ -104,6 +125,14 @@ class ActionRanges:
         shares = 0.5 * (np.clip(values, -1.0, 1.0) + 1.0)
         angle, speed = (side.low + shares[:, n] * (side.high - side.low) for n, side in enumerate(self.bounds))
         return _commands(np.full(count, -1), angle, speed)
+
+    def nearest(self, steering: NDArray[np.float64], speed: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Actions, `[N, 2]` from -1 to 1, that come nearest to some commands, rad and m/s, `[N]` each."""
+        shares = [
+            np.clip((wish - side.low) / (side.high - side.low), 0.0, 1.0)
+            for wish, side in zip((np.degrees(steering), speed), self.bounds, strict=True)
+        ]
+        return (2.0 * np.stack(shares, axis=1) - 1.0).astype(np.float32)
 
 
 Actions: TypeAlias = ActionTable | ActionRanges

@@ -111,6 +111,8 @@ class EvaluateResult:
     """One for each track."""
     train_seconds: float
     """Seconds of training behind the run."""
+    assisted: tuple[str, ...]
+    """What helped training beside the reward and the sensors."""
     folder: str
     """Folder of this evaluation within the run."""
 
@@ -214,6 +216,7 @@ def _evaluate(
         model=name,
         tracks=parts,
         train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
+        assisted=policy.blueprint.assisted,
         folder=folder,
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from difflib import get_close_matches
 from importlib.metadata import version
@@ -38,7 +38,7 @@ METADATA: Final = "model/model_metadata.json"
 HYPERPARAMETERS: Final = "ip/hyperparameters.json"
 FIRST_MODEL: Final = "model/0_Step-0.pt"
 """The weights that a run from a trained model begins with."""
-NOTES: Final = frozenset({"versions", "machine", "track_name", "tracks", "origin", "car"})
+NOTES: Final = frozenset({"versions", "machine", "track_name", "tracks", "origin", "car", "assisted"})
 """What run.toml says beside the settings."""
 
 _NEEDED: Final = ("versions", "machine", "track_name")
@@ -72,6 +72,8 @@ class Inputs(NamedTuple):
     vehicle: Vehicle = Vehicle()
     code: Mapping[str, str] = {}
     """Texts of the user's files of networks and transforms, by name."""
+    assisted: tuple[str, ...] = ()
+    """What helps beside the reward and the sensors."""
 
 
 def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> Storage:
@@ -193,6 +195,11 @@ def run_vehicle(storage: Storage) -> Vehicle:
     return parse_vehicle(_read_toml(storage).get("car", {}), f"{storage.url}/{SETTINGS}, car")
 
 
+def run_assisted(storage: Storage) -> tuple[str, ...]:
+    """What helped a run beside its reward and its sensors."""
+    return tuple(map(str, _read_toml(storage).get("assisted", ())))
+
+
 def run_metadata(storage: Storage) -> ModelMetadata:
     """The action list and sensors of a run."""
     return read_metadata(_text(storage, METADATA), f"{storage.url}/{METADATA}")
@@ -238,7 +245,7 @@ def _text(storage: Storage, name: str) -> str:
 
 def _files_of(config: Config, inputs: Inputs) -> dict[str, bytes]:
     """All files of a new run; the settings, by which it is known, come last."""
-    settings = _settings(config, inputs.tracks, inputs.vehicle, inputs.origin)
+    settings = _settings(config, inputs)
     return {
         REWARD: inputs.reward.encode(),
         METADATA: inputs.metadata.text.encode(),
@@ -257,13 +264,15 @@ def _did_you_mean_run(folder: Path, names: list[str]) -> str:
     return f"; did you mean {str(folder.parent / near[0])!r}?" if near else ""
 
 
-def _settings(config: Config, tracks: Sequence[Track], vehicle: Vehicle, origin: Origin | None = None) -> str:
+def _settings(config: Config, inputs: Inputs) -> str:
+    origin, tracks = inputs.origin, inputs.tracks
     packages = ("lateapex", "numpy", "numba", "torch", "gymnasium")
     return to_toml(
         config,
         track_name=labels(tracks),
         tracks=track_notes(tracks),
-        car=asdict(vehicle),
+        car=asdict(inputs.vehicle),
+        assisted=list(inputs.assisted) or None,
         origin={"run": origin.run, "model": origin.model} if origin else None,
         versions={"python": platform.python_version(), **{name: version(name) for name in packages}},
         machine={"processor": processor_name(), "cores": os.cpu_count() or 1, "load": round(os.getloadavg()[0], 2)},

@@ -56,6 +56,8 @@ class RunSummary:
     """When it was begun or last trained, s since 1970."""
     size: int
     """Bytes of all its files."""
+    assisted: tuple[str, ...] = ()
+    """What helped beside the reward and the sensors."""
     imported: bool = False
     """Whether another system trained it, so that there is no model of ours."""
 
@@ -143,6 +145,7 @@ def summarise(url: str) -> RunSummary:
         best_progress=max(means, default=None),
         changed=max(trained, default=0.0),
         size=sum(stat.st_size for _, stat in files),
+        assisted=tuple(map(str, settings.get("assisted", ()))),
         imported="imported" in settings,
     )
 

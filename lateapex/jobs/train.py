@@ -22,6 +22,7 @@ from lateapex.errors import LateapexError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.formats.training_log import head_lines
+from lateapex.jobs.assists import make_algorithm, make_teacher
 from lateapex.jobs.config_file import config_notes
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.presets import preset
@@ -33,6 +34,7 @@ from lateapex.jobs.run_folder import (
     open_trained,
     read_settings,
     read_tracks,
+    run_assisted,
     run_hyperparameters,
     run_metadata,
     run_reward,
@@ -51,11 +53,8 @@ from lateapex.records import SINKS, FindingRecord, Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
-from lateapex.training.algorithms import Algorithm
 from lateapex.training.checkpoint import STATE, user_code, version_files
 from lateapex.training.collect import LocalCollector
-from lateapex.training.ppo import PPO
-from lateapex.training.sac import SAC
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.world.track import Track
 from lateapex.world.vehicles import AUTO
@@ -104,6 +103,8 @@ class TrainResult:
     """Bytes of the run folder."""
     findings: tuple[FindingRecord, ...]
     """What the diagnosis noticed, from the run's beginning on."""
+    assisted: tuple[str, ...] = ()
+    """What helped beside the reward and the sensors."""
 
 
 Observe = Callable[[Trainer, Storage, TrainConfig], Mapping[str, Sink]]
@@ -207,7 +208,7 @@ def _assembled(
     trials = share * -(-config.trainer.evaluation_trials // share)
     evaluation = RacingTask(tracks, trials, **shared)
     code = user_code(storage)
-    policy = Policy(_blueprint(config, task), config.seed, code)
+    policy = Policy(_blueprint(config, task, run_assisted(storage)), config.seed, code)
     if config.pretrained is not None and not storage.exists(STATE):
         first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}", code)
         policy.load_state_dict(first.state_dict())
@@ -218,20 +219,15 @@ def _assembled(
     trainer = Trainer(
         config.trainer,
         policy=policy,
-        collector=LocalCollector(task, bf16=bf16, exploration=config.exploration),
+        collector=LocalCollector(
+            task, bf16=bf16, exploration=config.exploration, teacher=make_teacher(config, task, run_vehicle(storage))
+        ),
         evaluation=evaluation,
-        algorithm=_algorithm(config, policy, code),
+        algorithm=make_algorithm(config, policy, code),
         storage=storage,
         sinks={"files": files, **_further_sinks(config, storage, reward)},
     )
     return trainer, files
-
-
-def _algorithm(config: TrainConfig, policy: Policy, code: Mapping[str, str]) -> Algorithm:
-    bf16 = config.precision == "bfloat16"
-    if config.algorithm == "sac":
-        return SAC(policy, config.sac, seed=config.seed, bf16=bf16, code=code)
-    return PPO(policy, config.ppo, seed=config.seed, bf16=bf16)
 
 
 def _head(config: TrainConfig, task: RacingTask) -> HeadName:
@@ -240,7 +236,7 @@ def _head(config: TrainConfig, task: RacingTask) -> HeadName:
     return "squashed" if config.algorithm == "sac" else "gaussian"
 
 
-def _blueprint(config: TrainConfig, task: RacingTask) -> Blueprint:
+def _blueprint(config: TrainConfig, task: RacingTask, assisted: tuple[str, ...]) -> Blueprint:
     """What is to be built for the sensors and actions of a task."""
     return Blueprint(
         sensors={name: value.shape[1:] for name, value in task.observations.items()},
@@ -249,6 +245,7 @@ def _blueprint(config: TrainConfig, task: RacingTask) -> Blueprint:
         network=config.network,
         critic=config.critic,
         transforms=config.transforms,
+        assisted=assisted,
     )
 
 
@@ -306,6 +303,7 @@ def _result(storage: Storage, outcome: Outcome, trainer: Trainer, seconds: float
         versions=len(version_files(storage)),
         size=sum(stat.st_size for _, stat in contents(Path(storage.url))),
         findings=tuple(record for record in log_of(storage) if isinstance(record, FindingRecord)),
+        assisted=trainer.policy.blueprint.assisted,
     )
 
 

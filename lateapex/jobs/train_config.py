@@ -27,6 +27,7 @@ from lateapex.models.user_network import check_network
 from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.sac import SACConfig
+from lateapex.training.teacher import TeacherConfig
 from lateapex.training.trainer import TrainerConfig
 from lateapex.world.vehicles import AUTO
 
@@ -106,6 +107,7 @@ class TrainConfig(Config):
     trainer: TrainerConfig = TrainerConfig()
     ppo: PPOConfig = PPOConfig()
     sac: SACConfig = SACConfig()
+    teacher: TeacherConfig = TeacherConfig()
 
 
 def train_config(values: Mapping[str, Any], source: str = "settings", file: str | None = None) -> TrainConfig:

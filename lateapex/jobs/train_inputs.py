@@ -12,10 +12,11 @@ from lateapex.env.reward import read_reward
 from lateapex.errors import ConfigError, HyperparameterError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
+from lateapex.jobs.assists import assists
 from lateapex.jobs.config_file import read_text
 from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_metadata
+from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_assisted, run_metadata
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_code import file_of, in_run, is_reference, read_code
@@ -59,6 +60,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
         user_files((config.network, config.critic, *config.transforms)),
+        assists(config, run_assisted(open_trained(config.pretrained)) if config.pretrained is not None else ()),
     )
 
 

@@ -56,6 +56,11 @@ class CategoricalHead(nn.Module):
         """Entropy in nats, `[B]`."""
         return -(parameters.exp() * parameters).sum(dim=1)
 
+    @classmethod
+    def imitation(cls, parameters: Tensor, labels: Tensor) -> Tensor:
+        """Loss of a student whose teacher would take the actions `labels`, `[B]`: cross entropy."""
+        return -cls.log_prob(parameters, labels)
+
 
 class GaussianHead(nn.Module):
     """D independent normal numbers; parameters are means and log deviations `[B, 2 D]`, actions float32 `[B, D]`.
@@ -100,6 +105,11 @@ class GaussianHead(nn.Module):
         """Entropy in nats, `[B]`."""
         log_std = parameters.chunk(2, dim=1)[1]
         return (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(dim=1)
+
+    @classmethod
+    def imitation(cls, parameters: Tensor, labels: Tensor) -> Tensor:
+        """Loss of a student whose teacher would take the actions `labels`, `[B]`; see `_imitation`."""
+        return _imitation(cls.mode(parameters), parameters, labels)
 
 
 class SquashedHead(nn.Module):
@@ -152,6 +162,22 @@ class SquashedHead(nn.Module):
     def entropy(parameters: Tensor) -> Tensor:
         """Entropy in nats, `[B]`, of the numbers before the tanh: that of the actions has no closed form."""
         return GaussianHead.entropy(parameters)
+
+    @classmethod
+    def imitation(cls, parameters: Tensor, labels: Tensor) -> Tensor:
+        """Loss of a student whose teacher would take the actions `labels`, `[B]`; see `_imitation`."""
+        return _imitation(cls.mode(parameters), parameters, labels)
+
+
+def _imitation(mode: Tensor, parameters: Tensor, labels: Tensor) -> Tensor:
+    """Squared errors of the modes, `[B]`, and how unlikely the deviations make these errors.
+
+    So a student explores later as far as it is off its teacher. The second part leaves the modes alone.
+    """
+    log_std = parameters.chunk(2, dim=1)[1]
+    errors = (mode - labels) ** 2
+    unlikely = 0.5 * errors.detach() * (-2.0 * log_std).exp() + log_std
+    return (errors + unlikely).sum(dim=1)
 
 
 def _log_slope(before: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ OBSTACLE: Final = 11
 """Purpose: where obstacles and bot cars stand; the car is the world, index is the thing."""
 LANE_CHANGE: Final = 12
 """Purpose: when a bot car changes lanes; the car is the world, index is 65536 times the bot, plus the change."""
+TEACHER: Final = 6
+"""Purpose: whether a teacher takes the action; index is the step."""
 
 _M0: Final = np.uint64(0xD2511F53)
 _M1: Final = np.uint64(0xCD9E8D57)

@@ -115,7 +115,8 @@ class ConsoleSink:
             ("-" if record.best_lap is None else f"{record.best_lap:.2f} s", "bold green" if new_best else ""),
             (_count((record.steps - self._steps) / seconds) if seconds > 0 else "-", "dim"),
         )
-        return _row(cells)
+        row = _row(cells)
+        return row.append("  taught", style="dim") if "imitation_loss" in record.losses else row
 
 
 def _titles() -> Text:

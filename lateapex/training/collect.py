@@ -22,8 +22,9 @@ from lateapex.errors import ConfigError
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Decision, Memory, Policy, Seen
 from lateapex.records import EpisodeRecord
-from lateapex.sim.random import ACTION, INPUT, uniforms
+from lateapex.sim.random import ACTION, INPUT, TEACHER, uniforms
 from lateapex.training.exploration import ExplorationConfig, epsilon
+from lateapex.training.teacher import Teacher
 
 
 class Rollout(NamedTuple):
@@ -56,6 +57,9 @@ class Rollout(NamedTuple):
     """Way driven forwards, in laps."""
     seconds: Mapping[str, float] = {}
     """Wall seconds of inference and reward."""
+    labels: Tensor | None = None
+    """`[T, N]`, or `[T, N, D]`: what a teacher would have done; None where none teaches. Some of the actions are then
+    the teacher's own, for whom `log_probs` says nothing."""
 
 
 class Collector(Protocol):
@@ -94,6 +98,7 @@ class LocalCollector:
         task: the cars; its seed is that of the action draws too.
         bf16: act in bfloat16, as the update will compute.
         exploration: how actions are tried.
+        teacher: labels what is seen, until its lesson is over.
 
     Raises:
         ConfigError: e-greedy exploration of a continuous action space.
@@ -105,6 +110,7 @@ class LocalCollector:
         *,
         bf16: bool = False,
         exploration: ExplorationConfig | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.task = task
         self.bf16 = bf16
@@ -114,6 +120,7 @@ class LocalCollector:
                 'exploration_type is "e-greedy", which needs a list of actions; the action space is continuous: '
                 'write "categorical"'
             )
+        self._teacher = teacher
         self._steps = 0
         self._memory: Memory | None = None
         self._recorder = EpisodeRecorder(task, "training")
@@ -123,9 +130,10 @@ class LocalCollector:
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive all cars; episodes go on from rollout to rollout."""
         taken, paid = _Taken(), self.task.reward.seconds
+        teacher = self._teacher if self._teacher is not None and self._teacher.teaches(self._steps) else None
         memory = policy.memory(len(self._everyone)) if self._memory is None else self._memory
         for t in range(budget.steps):
-            memory = self._step(policy, memory, taken, t)
+            memory = self._step(policy, memory, taken, t, teacher)
             if budget.episodes is not None and len(taken.ended) >= budget.episodes:
                 break
         self._memory = memory
@@ -133,7 +141,7 @@ class LocalCollector:
         rollout = taken.rollout(policy.peek(self.task.observations, memory, self.task.fresh))
         return rollout._replace(seconds=seconds)
 
-    def _step(self, policy: Policy, memory: Memory, taken: _Taken, t: int) -> Memory:
+    def _step(self, policy: Policy, memory: Memory, taken: _Taken, t: int, teacher: Teacher | None) -> Memory:
         """Let all cars take one step, and those whose episode it ends begin anew; returns what is remembered then."""
         task, fresh = self.task, self.task.fresh
         begun = time.perf_counter()
@@ -147,6 +155,8 @@ class LocalCollector:
             epsilon=epsilon(self.exploration, self._steps),
         )
         taken.inference += time.perf_counter() - begun
+        if teacher is not None:
+            decision = self._taught(decision, teacher, taken)
         self._steps += len(self._everyone)
         before = task.episodes["progress"].copy()
         reward, over, cut = task.advance(decision.actions.numpy())
@@ -162,6 +172,14 @@ class LocalCollector:
         if len(done):
             task.begin(done)
         return decision.memory
+
+    def _taught(self, decision: Decision, teacher: Teacher, taken: _Taken) -> Decision:
+        """The decision, with the teacher's in its place where that drives; its labels are noted."""
+        labels = teacher.labels(self.task)
+        taken.labels.append(labels)
+        drives = torch.from_numpy(self._draws(TEACHER, 1)[:, 0] < teacher.share(self._steps))
+        actions = torch.where(drives if labels.ndim == 1 else drives[:, None], labels, decision.actions)
+        return decision._replace(actions=actions)
 
     def _draws(self, purpose: int, count: int) -> NDArray[np.float64]:
         """`[N, count]` numbers that belong to each car's step, rounded up to fours."""
@@ -194,6 +212,7 @@ class _Taken:
     def __init__(self) -> None:
         self.decisions: list[Decision] = []
         self.memories: list[Memory] = []
+        self.labels: list[Tensor] = []
         self.fresh: list[NDArray[np.bool_]] = []
         self.rewards: list[NDArray[np.float64]] = []
         self.terminated: list[NDArray[np.bool_]] = []
@@ -245,6 +264,7 @@ class _Taken:
             last=last,
             episodes=self.ended,
             laps_driven=self.way,
+            labels=torch.stack(self.labels) if self.labels else None,
         )
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_tasks import continuous_metadata, metadata_of
 
-from lateapex.env.actions import ActionRanges, actions_of
+from lateapex.env.actions import ActionRanges, action_table, actions_of
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import default_metadata
 
@@ -110,3 +110,42 @@ def test_the_space_of_two_ranges_is_a_square() -> None:
 def test_what_are_no_two_numbers_is_refused(actions: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         RANGES.commands(actions, 2)
+
+
+# --------------------------------------------------------------------------------------------------- the nearest
+
+
+def of(*degrees_and_speeds: tuple[float, float]) -> tuple[Any, Any]:
+    degrees, speeds = zip(*degrees_and_speeds, strict=True)
+    return np.radians(degrees), np.array(speeds)
+
+
+def test_the_nearest_of_the_usual_ten_actions_has_the_nearest_angle_and_the_nearest_speed() -> None:
+    # angle by angle, 0.5 m/s before 1.0; what is beyond the list counts as its end
+    wishes = of((0.0, 1.0), (8.0, 1.0), (7.0, 0.6), (-22.0, 0.9), (-23.0, 0.7), (50.0, 4.0), (-50.0, 0.1))
+    assert action_table(default_metadata()).nearest(*wishes).tolist() == [5, 7, 4, 3, 0, 9, 0]
+
+
+def test_where_no_action_has_both_steering_outweighs_speed() -> None:
+    # The fast one is straight: a car that is to turn by 20 degrees at full speed turns.
+    table = action_table(metadata_of((0.0, 2.0), (30.0, 1.0), (-30.0, 1.0)))
+    assert table.nearest(*of((20.0, 2.0), (5.0, 1.6), (-29.0, 3.0))).tolist() == [1, 0, 2]
+
+
+def test_a_list_of_one_speed_or_one_angle_is_no_division_by_zero() -> None:
+    assert action_table(metadata_of((-10.0, 1.0), (10.0, 1.0))).nearest(*of((9.0, 3.0))).tolist() == [1]
+    assert action_table(metadata_of((0.0, 1.0), (0.0, 2.0))).nearest(*of((9.0, 1.9))).tolist() == [1]
+
+
+@given(st.floats(-30.0, 30.0), st.floats(0.5, 3.0))
+def test_the_nearest_of_ranges_commands_what_was_wished(degrees: float, speed: float) -> None:
+    ranges = actions_of(continuous_metadata((-30.0, 30.0), (0.5, 3.0)))
+    told = ranges.commands(ranges.nearest(*of((degrees, speed))), 1)
+    assert told.steering[0] == pytest.approx(np.radians(degrees), abs=1e-6)
+    assert told.throttle[0] == pytest.approx(speed, abs=1e-6)
+
+
+def test_a_wish_beyond_the_ranges_counts_as_their_end() -> None:
+    ranges = actions_of(continuous_metadata((-20.0, 10.0), (0.5, 3.0)))
+    found = ranges.nearest(*of((30.0, 4.0), (-30.0, 0.1)))
+    assert found.tolist() == [[1.0, 1.0], [-1.0, -1.0]]
