@@ -93,6 +93,20 @@ class ActionTable:
                 away += (weight * (np.clip(wish, low, high)[:, None] - told) / (high - low)) ** 2
         return np.asarray(away.argmin(axis=1))
 
+    def mirrored(self, commands: Commands, which: NDArray[np.bool_]) -> Commands:
+        """The same with steering to the other side for some cars, `[N]`.
+
+        Its place is that of the action of the list that does so; where none does, that of the one which was chosen.
+        """
+        place = np.where(which, self._opposite[commands.place], commands.place)
+        return _turned(commands, which)._replace(place=place)
+
+    @cached_property
+    def _opposite(self) -> NDArray[np.int64]:
+        """`[A]` place of the action with the same speed and the opposite angle, or the own one where there is none."""
+        same = (self.steering_angle[:, None] == -self.steering_angle) & (self.speed[:, None] == self.speed)
+        return np.where(same.any(axis=1), same.argmax(axis=1), np.arange(len(self)))
+
     @cached_property
     def _told(self) -> NDArray[np.float64]:
         """`[4, A]` what a car is told with each action, in the order of Commands."""
@@ -134,6 +148,11 @@ class ActionRanges:
         ]
         return (2.0 * np.stack(shares, axis=1) - 1.0).astype(np.float32)
 
+    @staticmethod
+    def mirrored(commands: Commands, which: NDArray[np.bool_]) -> Commands:
+        """The same with steering to the other side for some cars, `[N]`."""
+        return _turned(commands, which)
+
 
 Actions: TypeAlias = ActionTable | ActionRanges
 """An action space of a model."""
@@ -151,6 +170,12 @@ def actions_of(metadata: ModelMetadata) -> Actions:
     """Prepare the metadata's action space."""
     space = metadata.action_space
     return ActionRanges(space) if isinstance(space, Bounds) else action_table(metadata)
+
+
+def _turned(commands: Commands, which: NDArray[np.bool_]) -> Commands:
+    # 0 - x, since the negative of 0 would show in logs.
+    angle, steering = (np.where(which, 0.0 - turn, turn) for turn in (commands.steering_angle, commands.steering))
+    return commands._replace(steering_angle=angle, steering=steering)
 
 
 def _commands(place: NDArray[Any], angle: NDArray[np.float64], speed: NDArray[np.float64]) -> Commands:

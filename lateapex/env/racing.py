@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lateapex.env.actions import actions_of
 from lateapex.env.params import Moment, Params
+from lateapex.env.privileged import STATE_SENSOR, PrivilegedState
 from lateapex.env.race_config import RaceConfig
 from lateapex.env.races import Race, worlds_of
 from lateapex.env.reward import load_reward
@@ -59,6 +60,9 @@ class RacingTask:
         pictures: False: nothing is drawn, and pictures stay empty; for drivers that know the cars' state.
         race: what else is on the track and what a mishap costs; a time trial with one life if not given. Where several
             cars race each other, they are in worlds of that many, one after the other.
+        state: `observations` has the cars' state too, under the name STATE; see `env.privileged`.
+        mirror: every other car of each track sees a world where left is right, and steers to the other side of what it
+            is told; rewards, rules and records are of the real one.
     """
 
     def __init__(
@@ -80,6 +84,8 @@ class RacingTask:
         alternate_direction: bool = False,
         pictures: bool = True,
         race: RaceConfig | None = None,
+        state: bool = False,
+        mirror: bool = False,
     ) -> None:
         self.quirks: Quirks = _checked_quirks(quirks)
         self.tracks = _loaded(track, num_envs)
@@ -88,17 +94,22 @@ class RacingTask:
             self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
+        race = race or RaceConfig()
+        worlds = worlds_of(race, num_envs)
+        self._first_track = np.asarray(worlds, np.int64) % self._tracks_given
+        self.mirrored = _every_other(self._first_track) if mirror else None
+        """`[N]` cars for which left is right; None: nobody."""
         seen = SensorSettings(height, width, colour, self.metadata.lidar)
-        self._senses = Senses(self.metadata.sensors, seen, num_envs, pictures=pictures)
+        more = {STATE_SENSOR: PrivilegedState(seen)} if state else {}
+        self._senses = Senses(
+            self.metadata.sensors, seen, num_envs, pictures=pictures, more=more, mirror=self.mirrored
+        )
         self.reward = reward if isinstance(reward, Reward) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
         self.draws = pictures
         self._everyone = np.arange(num_envs)
-        race = race or RaceConfig()
-        worlds = worlds_of(race, num_envs)
-        self._first_track = np.asarray(worlds, np.int64) % self._tracks_given
         self.simulator = Simulator(
             self.tracks,
             self._first_track,
@@ -169,7 +180,7 @@ class RacingTask:
         self._look(cars)
 
     def _look(self, cars: NDArray[np.int64], meanwhile: Callable[[], None] | None = None) -> None:
-        episodes = self.episodes["episode"], self.episodes["steps"]
+        episodes = self.episodes["episode"], self.episodes["steps"], self.episodes["progress"]
         self._senses.look(Look(self.simulator, cars, self.seed, *episodes, meanwhile))
 
     def _turn_round(self, cars: NDArray[np.int64]) -> None:
@@ -193,6 +204,8 @@ class RacingTask:
         """
         cars, episodes, race = self.simulator.cars, self.episodes, self.race
         commands = self.actions.commands(actions, self.simulator.count)
+        if self.mirrored is not None:
+            commands = self.actions.mirrored(commands, self.mirrored)
         if race is None:
             crashed, objects = None, None
             status = judge(episodes, cars, self.lengths, self.quirks)
@@ -391,6 +404,14 @@ def _checked_quirks(quirks: Quirks) -> Quirks:
     if quirks not in ("original", "fixed"):
         raise ConfigError(f"quirks is {quirks!r}; 'original' or 'fixed' is needed")
     return quirks
+
+
+def _every_other(tracks: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a car is the second, fourth ... of those on its track, `[N]`."""
+    chosen = np.zeros(len(tracks), np.bool_)
+    for track in set(tracks.tolist()):
+        chosen[np.flatnonzero(tracks == track)[1::2]] = True
+    return chosen
 
 
 def _checked_seed(seed: int) -> int:

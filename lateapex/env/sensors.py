@@ -9,13 +9,14 @@ Source: `markov/sensors` and `markov/filters/observation` of aws-deepracer-commu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import LidarConfig
 from lateapex.registry import Registry
 from lateapex.sim.lidar import BEAMS, LONGEST, SHORTEST, Lidar
@@ -45,6 +46,8 @@ class Look(NamedTuple):
     episodes: NDArray[Any]
     """`[N]` of all cars, and so are steps: those since the episode began."""
     steps: NDArray[Any]
+    progress: NDArray[Any]
+    """`[N]` percent of the lap."""
     meanwhile: Callable[[], None] | None = None
     """To be called once while threads that need no lock of Python's are at work."""
 
@@ -71,6 +74,15 @@ class Sensor(ABC):
         A row that is left as it is repeats what was sensed before.
         """
 
+    def filled(self, look: Look) -> NDArray[np.int64]:
+        """Those of the cars that look around whose rows `fill` writes."""
+        return look.cars
+
+    def mirrored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """What would be sensed in a world where left is right, for what was sensed in ours, `[M, *space.shape]`."""
+        del values
+        raise ConfigError(f"{type(self).__name__} has no mirror image; leave mirror out")
+
 
 class Camera(Sensor):
     """The camera of most cars: pictures `[H, W, 1]` in grey, `[H, W, 3]` in colour."""
@@ -90,6 +102,10 @@ class Camera(Sensor):
         """Draw."""
         pictures = out.reshape(len(out), *look.simulator.picture_shape)
         look.simulator.render_some(look.cars, pictures, look.meanwhile)
+
+    def mirrored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Left columns for right ones, and one eye for the other."""
+        return values[:, :, ::-1, ::-1] if len(self.eyes) > 1 else values[:, :, ::-1]
 
 
 class LeftCamera(Camera):
@@ -122,13 +138,22 @@ class LidarSensor(Sensor):
         if self._lidar is None:
             self._lidar = Lidar(look.simulator.tracks, look.simulator.scenes)
             self._ranges = np.zeros((len(out), BEAMS), np.float32)
-        cars = look.cars[is_fresh(look.steps[look.cars])]
+        cars = self.filled(look)
         ranges = self._ranges[: len(cars)]
         bodies = look.simulator.bodies()
         self._lidar.scan(
             look.simulator.cars, cars, bodies, ranges, seed=look.seed, episodes=look.episodes, steps=look.steps
         )
         out[cars] = self.shown(ranges)
+
+    def filled(self, look: Look) -> NDArray[np.int64]:
+        """Those whose scanner finished a turn."""
+        cars: NDArray[np.int64] = look.cars[is_fresh(look.steps[look.cars])]
+        return cars
+
+    def mirrored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Beams, or sectors, go round the other way: they lie evenly about the car's axis."""
+        return values[:, ::-1]
 
 
 class LidarRanges(LidarSensor):
@@ -179,6 +204,10 @@ class DiscretizedSectorLidar(LidarSensor):
         shown: NDArray[np.bool_] = part[..., None] == np.arange(self._values)
         return shown.reshape(len(ranges), *self.space.shape).astype(np.float32)
 
+    def mirrored(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sectors go round the other way, each as it is."""
+        return values.reshape(-1, self._sectors, self._values)[:, ::-1].reshape(values.shape)
+
 
 def _nearest(ranges: NDArray[np.float32], sectors: int) -> NDArray[np.float64]:
     """Nearest point of each sector, `[M, sectors]` m."""
@@ -215,10 +244,22 @@ class Senses:
         settings: what they are made from.
         count: N.
         pictures: False: cameras stay shut, and what they give is empty.
+        more: sensors beside those, by name.
+        mirror: `[N]` cars that see a world where left is right; nobody if not given.
     """
 
-    def __init__(self, names: Sequence[str], settings: SensorSettings, count: int, *, pictures: bool = True) -> None:
-        made = {name: SENSORS.get(name)(settings) for name in names}
+    def __init__(
+        self,
+        names: Sequence[str],
+        settings: SensorSettings,
+        count: int,
+        *,
+        pictures: bool = True,
+        more: Mapping[str, Sensor] | None = None,
+        mirror: NDArray[np.bool_] | None = None,
+    ) -> None:
+        made = {**{name: SENSORS.get(name)(settings) for name in names}, **(more or {})}
+        self._mirror = mirror
         self.camera = next(name for name, sensor in made.items() if sensor.eyes)
         """Name of the camera."""
         self.eyes = made[self.camera].eyes
@@ -238,6 +279,11 @@ class Senses:
     def look(self, look: Look) -> None:
         """Let some cars look around; `look.meanwhile` is called while pictures are drawn, if any are."""
         for name, sensor in self._open.items():
-            sensor.fill(self.observations[name], look if name == self.camera else look._replace(meanwhile=None))
+            out = self.observations[name]
+            sensor.fill(out, look if name == self.camera else look._replace(meanwhile=None))
+            if self._mirror is not None:
+                cars = sensor.filled(look)
+                cars = cars[self._mirror[cars]]
+                out[cars] = sensor.mirrored(out[cars])
         if self.camera not in self._open and look.meanwhile is not None:
             look.meanwhile()

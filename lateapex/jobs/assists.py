@@ -21,8 +21,13 @@ def assists(config: TrainConfig, before: Sequence[str] = ()) -> tuple[str, ...]:
     Args:
         before: those of the trained model that the run begins with.
     """
-    words = (f"teacher {config.teacher.kind}" if config.teacher.kind != "none" else "",)
-    return tuple(dict.fromkeys([*before, *filter(None, words)]))
+    helps = {
+        f"teacher {config.teacher.kind}": config.teacher.kind != "none",
+        "state critic": config.critic == "state",
+        "mirror": config.mirror,
+        "smoothing": config.algorithm == "clipped_ppo" and config.ppo.smoothing > 0.0,
+    }
+    return tuple(dict.fromkeys([*before, *(word for word, used in helps.items() if used)]))
 
 
 def make_teacher(config: TrainConfig, task: RacingTask, vehicle: Vehicle) -> Teacher | None:

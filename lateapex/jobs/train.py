@@ -15,6 +15,7 @@ import torch
 
 from lateapex.config import parse
 from lateapex.env.actions import ActionRanges
+from lateapex.env.privileged import STATE_SENSOR
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
 from lateapex.env.starts import starts_of
@@ -202,6 +203,8 @@ def _assembled(
         config.cars,
         starts=starts_of(config.starts, config.cars, config.quirks),
         alternate_direction=config.starts.alternate_direction,
+        state=config.critic == "state",
+        mirror=config.mirror,
         **shared,
     )
     share = len(tracks) * config.race.cars
@@ -239,12 +242,13 @@ def _head(config: TrainConfig, task: RacingTask) -> HeadName:
 def _blueprint(config: TrainConfig, task: RacingTask, assisted: tuple[str, ...]) -> Blueprint:
     """What is to be built for the sensors and actions of a task."""
     return Blueprint(
-        sensors={name: value.shape[1:] for name, value in task.observations.items()},
+        sensors={name: value.shape[1:] for name, value in task.observations.items() if name != STATE_SENSOR},
         actions=len(task.actions),
         head=_head(config, task),
         network=config.network,
         critic=config.critic,
         transforms=config.transforms,
+        critic_sensors={name: value.shape[1:] for name, value in task.observations.items() if name == STATE_SENSOR},
         assisted=assisted,
     )
 

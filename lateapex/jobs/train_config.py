@@ -80,9 +80,12 @@ class TrainConfig(Config):
     """Network of the policy, the one that goes onto the car, or a class of a user's file (my_file.py:MyNet); that of
     model_metadata.json where the file names one."""
     critic: str = "lean"
-    """Network of the value function; it is only needed while training."""
+    """Network of the value function; it is only needed while training. state: it sees the car's state, not its
+    sensors."""
     transforms: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """What happens to pictures before the network, in this order: names with options, or classes of a user's file."""
+    mirror: bool = False
+    """Every other car learns in a world where left is right."""
     colour: bool = False
     """Whether the network sees red, green and blue; the original's sees grey."""
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -56,6 +56,11 @@ class CategoricalHead(nn.Module):
         """Entropy in nats, `[B]`."""
         return -(parameters.exp() * parameters).sum(dim=1)
 
+    @staticmethod
+    def distance(parameters: Tensor, others: Tensor) -> Tensor:
+        """How far two distributions are apart, `[B]`: the Kullback-Leibler divergence of the second from the first."""
+        return (parameters.exp() * (parameters - others)).sum(dim=1)
+
     @classmethod
     def imitation(cls, parameters: Tensor, labels: Tensor) -> Tensor:
         """Loss of a student whose teacher would take the actions `labels`, `[B]`: cross entropy."""
@@ -105,6 +110,11 @@ class GaussianHead(nn.Module):
         """Entropy in nats, `[B]`."""
         log_std = parameters.chunk(2, dim=1)[1]
         return (log_std + 0.5 * math.log(2.0 * math.pi * math.e)).sum(dim=1)
+
+    @classmethod
+    def distance(cls, parameters: Tensor, others: Tensor) -> Tensor:
+        """How far two distributions are apart, `[B]`: the squared distance of their modes."""
+        return ((cls.mode(parameters) - cls.mode(others)) ** 2).sum(dim=1)
 
     @classmethod
     def imitation(cls, parameters: Tensor, labels: Tensor) -> Tensor:
@@ -162,6 +172,11 @@ class SquashedHead(nn.Module):
     def entropy(parameters: Tensor) -> Tensor:
         """Entropy in nats, `[B]`, of the numbers before the tanh: that of the actions has no closed form."""
         return GaussianHead.entropy(parameters)
+
+    @classmethod
+    def distance(cls, parameters: Tensor, others: Tensor) -> Tensor:
+        """How far two distributions are apart, `[B]`: the squared distance of their modes."""
+        return ((cls.mode(parameters) - cls.mode(others)) ** 2).sum(dim=1)
 
     @classmethod
     def imitation(cls, parameters: Tensor, labels: Tensor) -> Tensor:

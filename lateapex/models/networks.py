@@ -143,6 +143,27 @@ class Recurrent(Lean):
         return memory, memory
 
 
+class State(NetworkModule):
+    """Dense layers over the car's state, which no picture shows: for critics alone, since the car cannot sense it."""
+
+    sensor = "STATE"
+    features = 128
+
+    def __init__(self, spaces: Spaces) -> None:
+        if self.sensor not in spaces:
+            raise ConfigError(
+                'the network "state" sees what no sensor of the car gives; write critic = "state" instead'
+            )
+        super().__init__({self.sensor: spaces[self.sensor]})
+        size = spaces[self.sensor][0]
+        self.dense = nn.Sequential(nn.Linear(size, 128), nn.ReLU(), nn.Linear(128, self.features), nn.ReLU())
+
+    def forward(self, stemmed: Stem) -> Tensor:
+        """`[B, K]` -> `[B, 128]`."""
+        features: Tensor = self.dense(stemmed[self.sensor])
+        return features
+
+
 NETWORKS: Final[Registry[type[NetworkModule]]] = Registry(
     "network",
     {
@@ -152,6 +173,7 @@ NETWORKS: Final[Registry[type[NetworkModule]]] = Registry(
         "deeper": "lateapex.models.official:Deeper",
         "attention": "lateapex.models.attention:Attention",
         "recurrent": "lateapex.models.networks:Recurrent",
+        "state": "lateapex.models.networks:State",
         "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "lateapex.models.official:Shallow",
         "DEEP_CONVOLUTIONAL_NETWORK": "lateapex.models.official:Deep",
         "DEEP_CONVOLUTIONAL_NETWORK_DEEP": "lateapex.models.official:Deeper",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lateapex.config import Config
+from lateapex.models.heads import Head
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
@@ -21,6 +22,8 @@ from lateapex.storage import Storage
 from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
 from lateapex.training.sequences import Part, Sequences
+
+_PAIRED: Final = 4  # steps in a row of a minibatch in which neighbours are compared: no state is looked at twice
 
 
 def _no_limit(value: Any) -> Any:
@@ -45,6 +48,8 @@ class PPOConfig(Config):
     batch_size: int = Field(default=256, ge=1)
     sequence_length: int = Field(default=16, ge=1)
     """Steps in a row through which a network with a memory learns; others learn each step by itself."""
+    smoothing: float = Field(default=0.0, ge=0.0)
+    """Weight of the distance between what the policy would do in one state and in the next of an episode."""
     max_gradient_norm: Annotated[float, BeforeValidator(_no_limit)] = Field(default=0.5, gt=0.0)
     """inf, or None: no clipping, as in the original."""
 
@@ -82,7 +87,8 @@ class PPO:
             lam=settings.gae_lambda,
         )
         samples = _samples(rollout, advantages)
-        length = min(settings.sequence_length, len(rollout.rewards)) if self._remembers else 1
+        longest = settings.sequence_length if self._remembers else _PAIRED if settings.smoothing > 0.0 else 1
+        length = min(longest, len(rollout.rewards))
         parts = Sequences(rollout.rewards.shape, length, settings.batch_size)
         shuffle = np.random.Generator(np.random.Philox(key=self.seed, counter=[SHUFFLE, self.updates, 0, 0]))
         totals: dict[str, float] = {}
@@ -107,6 +113,7 @@ class PPO:
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             parameters, _ = actor(_of(samples.actor_stem, some.rows), samples.actor_memory[some.first], fresh)
             values, _ = critic(_of(samples.critic_stem, some.rows), samples.critic_memory[some.first], fresh)
+        rough = _roughness(actor.head, parameters, fresh) if settings.smoothing > 0.0 else None
         rows = some.rows
         if some.counted is not None:
             parameters, values, rows = parameters[some.counted], values[some.counted], rows[some.counted]
@@ -123,6 +130,8 @@ class PPO:
             value_loss = functional.mse_loss(values, returns)
         spread = head.entropy(parameters).mean()
         loss = policy_loss - settings.entropy_weight * spread + settings.value_weight * value_loss
+        if rough is not None:
+            loss = loss + settings.smoothing * rough
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call] # torch leaves it untyped
         norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), settings.max_gradient_norm, foreach=True)
@@ -135,6 +144,7 @@ class PPO:
                 "kl": float((ratio - 1.0 - change).mean()),
                 "clip_share": float(((ratio - 1.0).abs() > settings.clip).float().mean()),
                 "gradient_norm": float(norm),
+                **({} if rough is None else {"roughness": float(rough)}),
             }
 
     def state(self, storage: Storage) -> dict[str, Any]:
@@ -150,6 +160,17 @@ class PPO:
 
     def tidy(self, storage: Storage) -> None:
         """No files are kept."""
+
+
+def _roughness(head: Head, parameters: Tensor, fresh: Tensor) -> Tensor:
+    """Mean distance between what the policy would do in neighbouring states, `[L * B, ...]`, of the same episode.
+
+    Source: the temporal term of Mysore et al. 2021, Regularizing Action Policies for Smooth Control.
+    """
+    steps = parameters.view(*fresh.shape, -1)
+    apart = head.distance(steps[:-1].flatten(0, 1), steps[1:].flatten(0, 1))
+    go_on = (~fresh[1:]).flatten().float()
+    return (apart * go_on).sum() / go_on.sum().clamp(min=1.0)
 
 
 class _Samples(NamedTuple):

@@ -80,6 +80,8 @@ class Teacher:
     def labels(self, task: RacingTask) -> Tensor:
         """What it would do now: `[N]` places in the action list, or `[N, 2]` numbers from -1 to 1."""
         steering, speed = self._driver.commands(task.simulator.cars)
+        if task.mirrored is not None:
+            steering = np.where(task.mirrored, -steering, steering)
         return torch.from_numpy(task.actions.nearest(steering, speed))
 
 

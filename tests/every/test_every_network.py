@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from lateapex.errors import ConfigError
 from lateapex.models.blueprint import Blueprint, Spaces
 from lateapex.models.networks import NETWORKS, NetworkModule
 from lateapex.models.policy import Actor, Critic, Policy, state_of
@@ -26,7 +27,10 @@ OTHER_NAMES = {
     "DEEP_CONVOLUTIONAL_NETWORK": "deep",
     "DEEP_CONVOLUTIONAL_NETWORK_DEEP": "deeper",
 }
-each_network = pytest.mark.parametrize("name", [name for name in NETWORKS.names() if name not in OTHER_NAMES])
+CRITICS = {"state"}  # for critics alone; see below
+each_network = pytest.mark.parametrize(
+    "name", [name for name in NETWORKS.names() if name not in {*OTHER_NAMES, *CRITICS}]
+)
 each_set = pytest.mark.parametrize("sensors", SENSORS)
 
 
@@ -55,6 +59,20 @@ def made(name: str, spaces: Spaces, seed: int = 0, critic: str | None = None) ->
 @pytest.mark.parametrize("name", OTHER_NAMES)
 def test_the_originals_names_are_those_of_our_networks(name: str) -> None:
     assert NETWORKS.get(name) is NETWORKS.get(OTHER_NAMES[name])
+
+
+def test_the_network_of_the_state_is_a_critic_and_no_actor() -> None:
+    front = {"FRONT_FACING_CAMERA": (96, 112, 1)}
+    with pytest.raises(ConfigError, match='write critic = "state" instead'):
+        Policy(Blueprint(sensors=front, actions=7, network="state"))
+    with pytest.raises(ConfigError, match='write critic = "state" instead'):
+        Policy(Blueprint(sensors=front, actions=7, critic="state"))  # of a task that does not tell it
+    policy = Policy(Blueprint(sensors=front, actions=7, critic="state", critic_sensors={"STATE": (21,)}))
+    one, two, other = (observations({**front, "STATE": (21,)}, 3, seed) for seed in (0, 0, 1))
+    two["FRONT_FACING_CAMERA"] = other["FRONT_FACING_CAMERA"]
+    values = [policy.peek(seen, policy.memory(3), np.ones(3, np.bool_)).values for seen in (one, two, other)]
+    assert torch.equal(values[0], values[1])
+    assert not torch.equal(values[0], values[2])
 
 
 @each_network

@@ -17,6 +17,9 @@ from lateapex.training.checkpoint import load_version
 
 SWITCHES = {
     "teacher centre_line": {"teacher": {"kind": "centre_line", "steps": 64}},
+    "state critic": {"critic": "state"},
+    "mirror": {"mirror": True},
+    "smoothing": {"ppo": {"smoothing": 0.1}},
 }
 each_switch = pytest.mark.parametrize("word", SWITCHES)
 

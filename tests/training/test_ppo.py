@@ -406,3 +406,50 @@ def test_what_pays_becomes_likely() -> None:
 def test_settings_out_of_range_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse(PPOConfig, values)
+
+
+# ------------------------------------------------------------------------------------------------------- smoothing
+
+
+def roughness(policy: Policy, rollout: Rollout) -> float:
+    """Mean divergence of neighbouring states of the same episode, by torch's own distributions."""
+    with torch.no_grad():
+        parameters = judged(policy.actor, flat(rollout.actor_stem)).view(*rollout.fresh.shape, -1)
+    made = (
+        torch.distributions.Categorical(logits=parameters[:-1]),
+        torch.distributions.Categorical(logits=parameters[1:]),
+    )
+    apart = torch.distributions.kl_divergence(*made)
+    return float(apart[~rollout.fresh[1:]].mean())
+
+
+def with_begins(rollout: Rollout) -> Rollout:
+    fresh = torch.zeros(rollout.rewards.shape, dtype=torch.bool)
+    fresh[2, 0] = fresh[1, 1] = True
+    return rollout._replace(fresh=fresh)
+
+
+def test_roughness_is_the_mean_divergence_within_episodes() -> None:
+    policy = made_policy()
+    rollout = with_begins(made_rollout(policy, 4, 2))
+    measures = PPO(policy, PPOConfig(smoothing=1.0, batch_size=8, epochs=1)).update(rollout)
+    assert measures["roughness"] == pytest.approx(roughness(made_policy(), rollout), rel=1e-5)
+    assert "roughness" not in PPO(made_policy(), PPOConfig(epochs=1)).update(rollout)
+
+
+def test_the_distance_of_numbers_is_the_squared_one_of_their_means() -> None:
+    head = made_policy(continuous=True).actor.head
+    one, two = torch.tensor([[0.5, -1.0, 0.0, 0.0]]), torch.tensor([[0.1, -0.7, 3.0, 3.0]])
+    assert head.distance(one, two).item() == pytest.approx(0.16 + 0.09)
+
+
+def test_the_more_smoothing_weighs_the_less_the_policy_differs_from_state_to_state() -> None:
+    found = []
+    for weight in (0.0, 1.0, 100.0):
+        policy = made_policy()
+        rollout = with_begins(made_rollout(policy, 8, 4))
+        algorithm = PPO(policy, PPOConfig(smoothing=weight, batch_size=32, entropy_weight=0.0))
+        for _ in range(10):
+            algorithm.update(rollout)
+        found.append(roughness(policy, rollout))
+    assert found[0] > 1.5 * found[1] > 2.0 * found[2]
