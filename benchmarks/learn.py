@@ -8,6 +8,13 @@ included, but neither evaluation nor compilation; `wall_total` counts everything
     python benchmarks/learn.py --track reinvent_base.npy --network shallow --seeds 10 --json learn.json
     python benchmarks/learn.py --tracks oval,kidney,routes/ --seeds 5
 
+With `--assist`, what each switch of docs/assists.md is worth, on the same seeds as without any ("none"):
+
+    python benchmarks/learn.py --assist teacher,state,mirror,smoothing --seeds 5
+
+Several at once are joined by "+": `teacher+mirror`. The best model of each seed then drives 20 laps, from rest, from
+starts spread round the track: how often a second it changes its steering, and how long a lap takes.
+
 With `--tracks`, each track by itself: steps, seconds, seconds of the fastest lap, median and worst over the seeds.
 """
 
@@ -19,6 +26,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +34,21 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
 
 from harness import Quiet, parser, print_table, row, wait_for_idle, write_rows
 
+from lateapex.jobs.evaluate import EvaluateConfig, evaluate
 from lateapex.jobs.train import TrainResult, train, train_config
+from lateapex.jobs.train_config import merge
 
 WHAT = "seconds_to_20_of_20"
+NONE = "none"
+ASSISTS: dict[str, dict[str, Any]] = {
+    "teacher": {"teacher": {"kind": "centre_line"}},
+    "minimum_time": {"teacher": {"kind": "minimum_time"}},
+    "state": {"critic": "state"},
+    "mirror": {"mirror": True},
+    "smoothing": {"ppo": {"smoothing": 0.1}},
+}
+"""Settings of each switch."""
+TRIALS = 20
 
 
 def main() -> None:
@@ -42,16 +62,21 @@ def main() -> None:
     made.add_argument("--network", default="lean", help="name of a network")
     made.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, ...: how many")
     made.add_argument("--duration", type=float, default=300.0, help="seconds after which a seed has failed")
+    made.add_argument(
+        "--assist", type=_assists, default=[NONE], help=f"switches, with commas between: {', '.join(ASSISTS)}"
+    )
     options = made.parse_args()
     tracks = options.tracks or [options.track]
     rows: list[dict[str, Any]] = []
-    _train(options, tracks[0], seed=0, steps=1)  # compiles
+    with tempfile.TemporaryDirectory() as folder:
+        _train(options, tracks[0], NONE, 0, f"{folder}/run", steps=1)  # compiles
     quiet = wait_for_idle(timeout=options.timeout)
     for track in tracks:
         for seed in range(options.seeds):
-            found = _one(options, quiet, track, seed)
-            rows += found
-            print_table(found)
+            for assist in options.assist:
+                found = _one(options, quiet, track, assist, seed)
+                rows += found
+                print_table(found)
     if options.json:
         write_rows(options.json, rows)
     _summary(rows)
@@ -68,54 +93,89 @@ def _tracks(text: str) -> list[str]:
     return found
 
 
-def _one(options: argparse.Namespace, quiet: Quiet, track: str, seed: int) -> list[dict[str, Any]]:
-    begun = time.perf_counter()
-    result = _train(options, track, seed)
-    wall = time.perf_counter() - begun
+def _assists(text: str) -> list[str]:
+    """Combinations of switches, the one without any first."""
+    names = text.split(",")
+    if unknown := {word for name in names for word in name.split("+")} - {NONE, *ASSISTS}:
+        raise argparse.ArgumentTypeError(f"{min(unknown)!r} is no switch; known: {', '.join(ASSISTS)}")
+    return list(dict.fromkeys([NONE, *names]))
+
+
+def _one(options: argparse.Namespace, quiet: Quiet, track: str, assist: str, seed: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        result = _train(options, track, assist, seed, f"{folder}/run")
+        wall = time.perf_counter() - begun
+        driven = _driven(f"{folder}/run") if len(options.assist) > 1 else {}
     found = {"seed": seed, "network": options.network, "track": Path(track).stem}
+    found["assisted"] = ", ".join(result.assisted) or NONE
     reached = result.outcome == "goal"
     return [
+        *(row(what, value, unit, quiet, **found) for what, (value, unit) in driven.items()),
         row(WHAT, result.train_seconds if reached else None, "s", quiet, **found, steps=result.steps),
         row("best_lap", result.best_lap, "s", quiet, **found),
         row("wall_total", wall, "s", quiet, **found),
     ]
 
 
-def _train(options: argparse.Namespace, track: str, seed: int, steps: int | None = None) -> TrainResult:
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "track": track,
-            "network": options.network,
-            "reward": "centre_line",
-            "seed": seed,
-            "out": f"{folder}/run",
-            "trainer": {"until_laps": True, "steps": steps, "duration": options.duration},
-        }
-        return train(train_config(settings))
+def _train(
+    options: argparse.Namespace, track: str, assist: str, seed: int, out: str, steps: int | None = None
+) -> TrainResult:
+    settings: dict[str, Any] = {
+        "track": track,
+        "network": options.network,
+        "reward": "centre_line",
+        "seed": seed,
+        "out": out,
+        "trainer": {"until_laps": True, "steps": steps, "duration": options.duration},
+    }
+    for switch in assist.split("+"):
+        settings = merge(settings, ASSISTS.get(switch, {}))
+    return train(train_config(settings))
+
+
+def _driven(run: str) -> dict[str, tuple[float | None, str]]:
+    """How the best model of a run drives: changes of the steering a second, and the mean time of its laps."""
+    result = evaluate(EvaluateConfig(run=run, trials=TRIALS, film="none"))
+    changes = sum(
+        int((episode.steps["steering_angle"][1:] != episode.steps["steering_angle"][:-1]).sum())
+        for episode in result.episodes
+    )
+    seconds = sum(episode.lap_time for episode in result.episodes)
+    laps = result.lap_times
+    mean = sum(laps) / len(laps) if laps else None
+    return {"steering_changes": (changes / seconds, "1/s"), "mean_lap": (mean, "s")}
 
 
 def _summary(rows: list[dict[str, Any]]) -> None:
-    """Print a line for each track."""
-    head = ["track", "seeds that got there", "steps, median", "worst", "seconds, median", "worst", "fastest lap, s"]
-    lines = [head, ["---", *["--:"] * (len(head) - 1)]]
-    for track in dict.fromkeys(item["track"] for item in rows):
-        runs = [item for item in rows if item["track"] == track and item["what"] == WHAT]
-        laps = [item["value"] for item in rows if item["track"] == track and item["what"] == "best_lap"]
+    """Print a line for each track, and for each way to be assisted."""
+    head = ["track", "assisted", "seeds that got there", "steps, median", "worst", "seconds, median", "worst"]
+    head += ["fastest lap, s", "mean lap, s", "steering changes a second"]
+    lines = [head, ["---", "---", *["--:"] * (len(head) - 2)]]
+    for track, assisted in dict.fromkeys((item["track"], item["assisted"]) for item in rows):
+        some = [item for item in rows if (item["track"], item["assisted"]) == (track, assisted)]
+        runs = [item for item in some if item["what"] == WHAT]
         reached = [item for item in runs if item["value"] is not None]
-        seconds = [item["value"] for item in runs]
-        steps = [item["steps"] if item["value"] is not None else None for item in runs]
-        driven = [lap for lap in laps if lap is not None]
         lines.append(
             [
                 track,
+                assisted,
                 f"{len(reached)} of {len(runs)}",
-                *_median_and_worst(steps, ",.0f"),
-                *_median_and_worst(seconds, ",.1f"),
-                f"{min(driven):.2f}" if driven else "none",
+                *_median_and_worst([item["steps"] if item["value"] is not None else None for item in runs], ",.0f"),
+                *_median_and_worst([item["value"] for item in runs], ",.1f"),
+                _of(min, some, "best_lap"),
+                _of(statistics.median, some, "mean_lap"),
+                _of(statistics.median, some, "steering_changes"),
             ]
         )
     for line in lines:
         print("| " + " | ".join(line) + " |")
+
+
+def _of(choose: Callable[[list[float]], float], rows: list[dict[str, Any]], what: str) -> str:
+    """One of the seeds' figures, as text."""
+    values = [item["value"] for item in rows if item["what"] == what and item["value"] is not None]
+    return f"{choose(values):.2f}" if values else "-"
 
 
 def _median_and_worst(values: list[float | None], form: str) -> list[str]:

@@ -101,9 +101,7 @@ class RacingTask:
         """`[N]` cars for which left is right; None: nobody."""
         seen = SensorSettings(height, width, colour, self.metadata.lidar)
         more = {STATE_SENSOR: PrivilegedState(seen)} if state else {}
-        self._senses = Senses(
-            self.metadata.sensors, seen, num_envs, pictures=pictures, more=more, mirror=self.mirrored
-        )
+        self._senses = Senses(self.metadata.sensors, seen, num_envs, pictures=pictures, more=more, mirror=self.mirrored)
         self.reward = reward if isinstance(reward, Reward) else load_reward(reward)
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)

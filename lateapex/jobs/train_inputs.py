@@ -20,7 +20,7 @@ from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_code import file_of, in_run, is_reference, read_code
-from lateapex.models.user_network import check_network
+from lateapex.models.user_network import check_network, network_class
 from lateapex.training.checkpoint import load_version
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.sac import SACConfig
@@ -45,8 +45,8 @@ def read_inputs(config: TrainConfig) -> Inputs:
     metadata = default_metadata()
     if config.model_metadata is not None:
         metadata = read_metadata(read_text(config.model_metadata, MetadataError), config.model_metadata)
-    for name in (config.network, config.critic):
-        check_network(name)
+    check_network(config.network)
+    check_network(config.critic, critic=True)
     given = Hyperparameters()
     if config.hyperparameters is not None:
         given = read_hyperparameters(read_text(config.hyperparameters, HyperparameterError), config.hyperparameters)
@@ -142,7 +142,7 @@ def _origin(config: TrainConfig, metadata: ModelMetadata) -> Origin | None:
 def _same_network(one: str, two: str) -> bool:
     if is_reference(one) or is_reference(two):
         return is_reference(one) and is_reference(two) and in_run(one) == in_run(two)
-    return NETWORKS.get(one) is NETWORKS.get(two)
+    return network_class(one) is network_class(two)
 
 
 def _network_notes(config: TrainConfig, metadata: ModelMetadata) -> tuple[str, ...]:

@@ -173,9 +173,11 @@ NETWORKS: Final[Registry[type[NetworkModule]]] = Registry(
         "deeper": "lateapex.models.official:Deeper",
         "attention": "lateapex.models.attention:Attention",
         "recurrent": "lateapex.models.networks:Recurrent",
-        "state": "lateapex.models.networks:State",
         "DEEP_CONVOLUTIONAL_NETWORK_SHALLOW": "lateapex.models.official:Shallow",
         "DEEP_CONVOLUTIONAL_NETWORK": "lateapex.models.official:Deep",
         "DEEP_CONVOLUTIONAL_NETWORK_DEEP": "lateapex.models.official:Deeper",
     },
 )
+
+CRITICS: Final[Registry[type[NetworkModule]]] = Registry("critic", {"state": "lateapex.models.networks:State"})
+"""Networks that no actor can have: they see what no sensor of the car gives."""

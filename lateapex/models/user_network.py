@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lateapex.errors import ConfigError
 from lateapex.models.blueprint import Spaces
-from lateapex.models.networks import NETWORKS, NetworkModule, Stem, is_picture, scaled
+from lateapex.models.networks import CRITICS, NETWORKS, NetworkModule, Stem, is_picture, scaled
 from lateapex.models.official import Official
 from lateapex.models.user_code import file_of, is_reference, load_class, told
 
@@ -72,16 +72,32 @@ def build_network(name: str, spaces: Spaces, code: Mapping[str, str], *, embedde
     """
     if is_reference(name):
         return UserNetwork(spaces, load_class(name, code), name)
-    kind = NETWORKS.get(name)
+    kind = network_class(name)
     return kind(spaces, embedders_only=True) if embedders_only and issubclass(kind, Official) else kind(spaces)
 
 
-def check_network(name: str) -> None:
-    """Refuse what can be no network; of a class in a user's file only that it is named.
+def network_class(name: str) -> type[NetworkModule]:
+    """Return the class of a network of ours, for actors or for critics alone.
 
     Raises:
         ConfigError: the name is unknown.
     """
+    return CRITICS.get(name) if name in CRITICS.names() else NETWORKS.get(name)
+
+
+def check_network(name: str, *, critic: bool = False) -> None:
+    """Refuse what can be no network; of a class in a user's file only that it is named.
+
+    Args:
+        critic: whether it is to be one.
+
+    Raises:
+        ConfigError: the name is unknown, or that of a network for critics alone.
+    """
+    if name in CRITICS.names():
+        if critic:
+            return
+        raise ConfigError(f'network "{name}" sees what no sensor of the car gives; write critic = "{name}" instead')
     if is_reference(name):
         return
     if name.endswith(".py"):
@@ -91,7 +107,7 @@ def check_network(name: str) -> None:
 
 def is_heavy(name: str) -> bool:
     """Whether half-width numbers pay; see `NetworkModule.heavy`."""
-    return True if is_reference(name) else NETWORKS.get(name).heavy
+    return True if is_reference(name) else network_class(name).heavy
 
 
 def _channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -27,10 +27,7 @@ OTHER_NAMES = {
     "DEEP_CONVOLUTIONAL_NETWORK": "deep",
     "DEEP_CONVOLUTIONAL_NETWORK_DEEP": "deeper",
 }
-CRITICS = {"state"}  # for critics alone; see below
-each_network = pytest.mark.parametrize(
-    "name", [name for name in NETWORKS.names() if name not in {*OTHER_NAMES, *CRITICS}]
-)
+each_network = pytest.mark.parametrize("name", [name for name in NETWORKS.names() if name not in OTHER_NAMES])
 each_set = pytest.mark.parametrize("sensors", SENSORS)
 
 

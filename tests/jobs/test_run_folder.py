@@ -41,7 +41,6 @@ from lateapex.training.exploration import ExplorationConfig
 from lateapex.training.ppo import PPOConfig
 from lateapex.training.trainer import TrainerConfig
 from lateapex.world.track import load_track, track_names
-from lateapex.world.vehicle import Vehicle
 
 PARAMETERS = "training_params.yaml"
 FILES = {REWARD, METADATA, HYPERPARAMETERS, PARAMETERS, TRACK, SETTINGS}
@@ -142,7 +141,7 @@ configs = st.builds(
 @given(configs)
 @settings(max_examples=50, deadline=None)
 def test_any_settings_come_back_from_run_toml_as_they_were(config):
-    text = run_folder._settings(config, [load_track("oval")], Vehicle())
+    text = run_folder._settings(config, inputs("oval"))
     values = {key: value for key, value in tomllib.loads(text).items() if key in TrainConfig.model_fields}
     assert parse(TrainConfig, values) == config
 
