@@ -286,7 +286,8 @@ def test_train_says_what_will_happen_how_it_goes_and_what_to_type_next(capsys):
     said = command(capsys, "train", "--seed", 5, *FEW)
     header, titles, update, evaluation, ending, reward, saved = said.out.splitlines()
     assert header == (
-        "kidney 19.45 m · 2 cars · 10 actions · front camera 160x120 · version5 · clipped_ppo · lean · seed 5 · runs/kidney-lean-5"
+        "kidney 19.45 m · 2 cars · 10 actions · front camera 160x120 · version5 · clipped_ppo · lean · seed 5 · "
+        "runs/kidney-lean-5"
     )
     assert titles.split() == ["update", "steps", "laps", "done", "mean", "progress", "best", "lap", "steps/s"]
     assert update.split()[:2] == ["1", "64"]
