@@ -63,7 +63,7 @@ drive:
 	  { status=$$?; test $$status = 1 && touch $(SHORT); } || exit $$status
 
 test: lint ## check everything: format, lint, types, layers, tests
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
 test-all: $(SERVERS) ## run the tests that `make test` leaves out: those against real servers
 	@$(BIN)/python -m pytest -q -m servers

@@ -8,6 +8,8 @@ included, but neither evaluation nor compilation; `wall_total` counts everything
     python benchmarks/learn.py --track reinvent_base.npy --network shallow --seeds 10 --json learn.json
     python benchmarks/learn.py --tracks oval,kidney,routes/ --seeds 5
 
+With `--ranges` the angle and the speed are any numbers from -30 to 30 degrees and from 0.5 to 1.0 m/s.
+
 With `--assist`, what each switch of docs/assists.md is worth, on the same seeds as without any ("none"):
 
     python benchmarks/learn.py --assist teacher,state,mirror,smoothing --seeds 5
@@ -21,6 +23,7 @@ With `--tracks`, each track by itself: steps, seconds, seconds of the fastest la
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import statistics
@@ -49,6 +52,12 @@ ASSISTS: dict[str, dict[str, Any]] = {
 }
 """Settings of each switch."""
 TRIALS = 20
+RANGES = {
+    "action_space": {"steering_angle": {"low": -30.0, "high": 30.0}, "speed": {"low": 0.5, "high": 1.0}},
+    "action_space_type": "continuous",
+    "sensor": ["FRONT_FACING_CAMERA"],
+    "version": "5",
+}
 
 
 def main() -> None:
@@ -60,6 +69,8 @@ def main() -> None:
         "--tracks", type=_tracks, help="several of these, with commas between, or folders of route files"
     )
     made.add_argument("--network", default="lean", help="name of a network")
+    made.add_argument("--algorithm", default="clipped_ppo", choices=["clipped_ppo", "sac"], help="what learns")
+    made.add_argument("--ranges", action="store_true", help="continuous actions, not ten of them")
     made.add_argument("--seeds", type=int, default=10, help="seeds 0, 1, ...: how many")
     made.add_argument("--duration", type=float, default=300.0, help="seconds after which a seed has failed")
     made.add_argument(
@@ -108,6 +119,7 @@ def _one(options: argparse.Namespace, quiet: Quiet, track: str, assist: str, see
         wall = time.perf_counter() - begun
         driven = _driven(f"{folder}/run") if len(options.assist) > 1 else {}
     found = {"seed": seed, "network": options.network, "track": Path(track).stem}
+    found |= {"algorithm": options.algorithm, "actions": "ranges" if options.ranges else "list"}
     found["assisted"] = ", ".join(result.assisted) or NONE
     reached = result.outcome == "goal"
     return [
@@ -124,6 +136,7 @@ def _train(
     settings: dict[str, Any] = {
         "track": track,
         "network": options.network,
+        "algorithm": options.algorithm,
         "reward": "centre_line",
         "seed": seed,
         "out": out,
@@ -131,6 +144,10 @@ def _train(
     }
     for switch in assist.split("+"):
         settings = merge(settings, ASSISTS.get(switch, {}))
+    if options.ranges:
+        metadata = Path(f"{out}.json")
+        metadata.write_text(json.dumps(RANGES), encoding="utf-8")
+        settings["model_metadata"] = str(metadata)
     return train(train_config(settings))
 
 
