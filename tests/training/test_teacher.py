@@ -124,7 +124,7 @@ class Following:
         return self.teacher.labels(self.task).numpy()
 
 
-@pytest.mark.parametrize("more", [{}, CONTINUOUS])
+@pytest.mark.parametrize("more", [{}, CONTINUOUS, {"mirror": True}])
 def test_who_does_what_the_centre_line_teacher_says_laps(more: Any) -> None:
     task = small_task(["kidney", "hairpin"], 4, pictures=False, reward="centre_line", **more)
     teacher = Teacher(state_driver("centre_line", task.tracks, Vehicle()), TeacherConfig())
