@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 TINY = """
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch

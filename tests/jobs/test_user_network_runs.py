@@ -65,8 +65,9 @@ def test_a_moved_run_goes_on_by_its_own_copy_as_if_it_had_never_stopped(whole: P
     job.resume(str(moved), {"trainer": {"steps": 32}})
     state = "model/training_state.pt"
     one, two = (timeless({state: files_of(run)[state]})[state] for run in (moved, whole))
-    assert one["weights"] == two["weights"]
-    assert one["algorithm"] == two["algorithm"]
+    for part in ("weights", "algorithm"):
+        same = one[part] == two[part]
+        assert same, part
     assert files_of(moved)["code/tiny.py"] == TINY.encode()
 
 
