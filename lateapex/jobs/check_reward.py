@@ -114,6 +114,7 @@ def _state(
         "track_width": track.width,
         "track_length": track.length,
         "closest_waypoints": [before, min(before + 1, len(track.waypoints) - 1)],
+        "closest_objects": [0, 0],
         "is_left_of_center": left > 0.0,
         "is_reversed": track.reversed,
         "is_offtrack": abs(left) - _HALF_WIDTH > track.width / 2,

@@ -154,9 +154,9 @@ class Wiggle:
     def __init__(self) -> None:
         self.calls = 0
 
-    def greedy(self, pictures: NDArray[np.uint8]) -> NDArray[Any]:
+    def greedy(self, observations: Any, fresh: NDArray[np.bool_]) -> NDArray[Any]:
         self.calls += 1
-        return np.full(len(pictures), (self.calls // 6) % 10)
+        return np.full(len(fresh), (self.calls // 6) % 10)
 
 
 @pytest.mark.parametrize(("name", "colour"), [("version5", False), ("version5", True), ("version2", False)])
