@@ -25,7 +25,6 @@ _FILES: Final = {
     "hyperparameters": ("DR_LOCAL_S3_HYPERPARAMETERS_KEY", "hyperparameters.json"),
 }
 _MEANT: Final[Mapping[str, tuple[str, str]]] = {
-    "DR_TRAIN_BEST_MODEL_METRIC": ("progress", "progress picks the best model"),
     "DR_ENABLE_DOMAIN_RANDOMIZATION": ("False", "colours and light do not change"),
     "DR_LOCAL_S3_PRETRAINED": ("False", "weights of the original cannot be taken; training starts from nothing"),
 }
@@ -79,11 +78,21 @@ def read_drfc(folder: str) -> DrfcFolder:
         values["race"] = race
     if tracks := list(dict.fromkeys(track for worker in (first, *others) if (track := _track(worker)))):
         values["track"] = ",".join(tracks)
-    if trials := settings.get("DR_TRAIN_MIN_EVAL_TRIALS"):
-        values["trainer"] = {"evaluation_trials": _whole("DR_TRAIN_MIN_EVAL_TRIALS", trials, first.source)}
+    if trainer := _trainer(settings, first.source):
+        values["trainer"] = trainer
     if starts := _starts(first):
         values["starts"] = starts
     return DrfcFolder(values, [*_notes(settings), *missing, *_worker_notes(first, others)])
+
+
+def _trainer(settings: Mapping[str, str], source: str) -> dict[str, Any]:
+    """How evaluations are driven and judged, where the racer says so."""
+    found: dict[str, Any] = {}
+    if trials := settings.get("DR_TRAIN_MIN_EVAL_TRIALS"):
+        found["evaluation_trials"] = _whole("DR_TRAIN_MIN_EVAL_TRIALS", trials, source)
+    if metric := settings.get("DR_TRAIN_BEST_MODEL_METRIC"):
+        found["best_model_metric"] = metric.lower()
+    return found
 
 
 def _environment(root: Path) -> dict[str, str]:

@@ -28,14 +28,23 @@ def training_names(tracks: int) -> list[str]:
 
 
 def training_files(
-    tracks: Sequence[Track], starts: StartConfig, trials: int, race: RaceConfig = _TIME_TRIAL
+    tracks: Sequence[Track],
+    starts: StartConfig,
+    trials: int,
+    race: RaceConfig = _TIME_TRIAL,
+    metric: str = "progress",
 ) -> dict[str, str]:
-    """The files of a training run by name; `trials` is how often each evaluation drives, on all tracks together."""
+    """The files of a training run by name.
+
+    Args:
+        trials: how often each evaluation drives, on all tracks together.
+        metric: by which the best model is chosen.
+    """
     moved = starts.scheme == "random" or starts.advance > 0.0
     shared = {
         "NUM_WORKERS": str(len(tracks)),
         "MIN_EVAL_TRIALS": str(trials),
-        "BEST_MODEL_METRIC": "progress",
+        "BEST_MODEL_METRIC": metric,
         "CHANGE_START_POSITION": _truth(moved),
         "ROUND_ROBIN_ADVANCE_DIST": str(starts.advance),
         "START_POSITION_OFFSET": str(starts.first),

@@ -29,6 +29,7 @@ from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, Sink, TrackEvaluation, UpdateRecord
 from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
+from lateapex.training.best_model import Metric, is_as_good, metric_of
 from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
 from lateapex.training.collect import Budget, Collector, Rollout
 from lateapex.world.track_list import track_label
@@ -60,6 +61,9 @@ class TrainerConfig(Config):
     original; one trial then says as much as many, since a model drives the same lap from the same place."""
     evaluation_interval: int = Field(default=10, ge=1)
     """Updates between two evaluations; they come sooner once the car falls off less than once a lap."""
+    best_model_metric: Metric = "progress"
+    """By what the best model is chosen: progress or reward, the more the better, or laptime, the less the better, where
+    a trial that is no lap counts as the slowest. Of equals the newer."""
     save_seconds: float = Field(default=15.0, gt=0.0)
     """Seconds between two saved states; what is lost at most when the machine fails."""
     keep: int = Field(default=4, ge=1)
@@ -87,6 +91,10 @@ class Progress:
     best_time: float = 0.0
     versions: list[str] = field(default_factory=list)
     """Names of the newest evaluated versions, as many as are kept."""
+    metric: float = math.nan
+    """What `best_model_metric` asks for, of the newest evaluation."""
+    best_metric: float = math.nan
+    """The same of the best."""
     score: float = math.nan
     """Mean progress of the newest evaluation."""
     best_lap: float = math.inf
@@ -199,8 +207,8 @@ class Trainer:
     def _save_version(self) -> set[str]:
         at = self.progress
         name = version_name(at.updates, at.steps)
-        last = CheckpointEntry(name, None if math.isnan(at.score) else at.score, self._sim_time())
-        best = CheckpointEntry(at.best_name, at.best_score, at.best_time) if at.best_name else last
+        last = CheckpointEntry(name, None if math.isnan(at.metric) else at.metric, self._sim_time())
+        best = CheckpointEntry(at.best_name, at.best_metric, at.best_time) if at.best_name else last
         save_version(self._storage, name, write_model(self.policy), best, last)
         return {best.name, last.name, *at.versions}
 
@@ -314,9 +322,10 @@ class Trainer:
         laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
         at.best_lap = min([at.best_lap, *laps])
         at.score = float(np.mean([episode.progress for episode in episodes]))
-        is_best = at.score >= at.best_score
+        at.metric = metric_of(self.config.best_model_metric, episodes, self._evaluation.max_steps / 15.0)
+        is_best = is_as_good(self.config.best_model_metric, at.metric, at.best_metric)
         if is_best:
-            at.best_score, at.best_time = at.score, self._sim_time()
+            at.best_score, at.best_metric, at.best_time = at.score, at.metric, self._sim_time()
             at.best_name = version_name(at.updates, at.steps)
         self._keep_version()
         at.passed = at.passed + 1 if len(laps) == count else 0

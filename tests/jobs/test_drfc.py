@@ -235,13 +235,25 @@ def test_the_race_of_a_jobs_yaml_is_read_by_the_same_names():
         ("DR_ENABLE_DOMAIN_RANDOMIZATION=true", True),
         ("DR_LOCAL_S3_PRETRAINED=FALSE", False),
         ("DR_LOCAL_S3_PRETRAINED=True", True),
-        ("DR_TRAIN_BEST_MODEL_METRIC=laptime", True),
+        ("DR_TRAIN_BEST_MODEL_METRIC=laptime", False),
         ("DR_NOBODY_KNOWS=1", False),
     ],
 )
 def test_a_setting_that_does_not_hold_is_named_and_an_equal_one_is_not(folder, line, noted):
     notes = read_drfc(with_env(folder, line)).notes
     assert [note.partition(" ")[0] for note in notes] == ([line] if noted else [])
+
+
+@pytest.mark.parametrize("metric", ["progress", "reward", "laptime"])
+def test_the_metric_of_the_best_model_is_taken_over(folder, metric):
+    assert read_drfc(with_env(folder, f"DR_TRAIN_BEST_MODEL_METRIC={metric}")).values["trainer"] == {
+        "best_model_metric": metric
+    }
+
+
+def test_a_metric_that_nobody_knows_is_refused(folder):
+    with pytest.raises(ConfigError, match="best_model_metric is 'beauty'"):
+        train_config({}, "test", with_env(folder, "DR_TRAIN_BEST_MODEL_METRIC=beauty"))
 
 
 def test_no_folder_an_empty_one_and_damaged_files_are_one_line(folder, tmp_path):
