@@ -121,18 +121,18 @@ class RacingTask:
             threads=threads,
             pictures=pictures,
         )
+        self._keep_books()
+        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks)
+        """What is more than a time trial with one life; None: nothing."""
+
+    def _keep_books(self) -> None:
+        """Make what tells what each car senses and how far it is."""
         self.observations = self._senses.observations
         """What the sensors give, by name: pictures uint8 `[N, H, W, C]`, lidar float32 `[N, R]`."""
         self.pictures = self._senses.pictures
         """What each car's camera sees now, `[N, H, W]`, or `[N, H, W, 3]` in colour; of two eyes the left."""
         self.spaces = self._senses.spaces
         """Of what each sensor gives for one car."""
-        self._keep_books()
-        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks)
-        """What is more than a time trial with one life; None: nothing."""
-
-    def _keep_books(self) -> None:
-        """Make what tells how far each car is."""
         self.episodes = np.zeros(len(self._everyone), EPISODE_DTYPE)
         self.episodes["episode"] = -1
         self.rows = np.zeros(len(self._everyone), STEP_DTYPE)

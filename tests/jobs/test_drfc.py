@@ -37,7 +37,7 @@ def test_the_template_of_drfc_gives_a_config_that_can_be_trained(folder, shared_
         "reward": f"{folder}/reward_function.py",
         "model_metadata": f"{folder}/model_metadata.json",
         "hyperparameters": f"{folder}/hyperparameters.json",
-        "trainer": {"evaluation_trials": 5},
+        "trainer": {"evaluation_trials": 5, "best_model_metric": "progress"},
     }
     assert found.notes == []
     config = train_config(found.values)
@@ -253,7 +253,7 @@ def test_the_metric_of_the_best_model_is_taken_over(folder, metric):
 
 def test_a_metric_that_nobody_knows_is_refused(folder):
     with pytest.raises(ConfigError, match="best_model_metric is 'beauty'"):
-        train_config({}, "test", with_env(folder, "DR_TRAIN_BEST_MODEL_METRIC=beauty"))
+        train_config(read_drfc(with_env(folder, "DR_TRAIN_BEST_MODEL_METRIC=beauty")).values)
 
 
 def test_no_folder_an_empty_one_and_damaged_files_are_one_line(folder, tmp_path):

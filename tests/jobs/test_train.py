@@ -153,6 +153,7 @@ def test_the_originals_settings_are_those_of_its_own_code():
         "epochs": 5,
         "batch_size": 64,
         "sequence_length": 16,
+        "smoothing": 0.0,
         "max_gradient_norm": math.inf,
     }
     assert (config.trainer.rollout_episodes, config.trainer.evaluation_trials) == (20, 5)
