@@ -11,11 +11,10 @@ Learning.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -23,6 +22,7 @@ from lateapex.config import Config
 from lateapex.env.racing import RacingTask
 from lateapex.models.drivers import CentreLineDriver
 from lateapex.models.line_driver import LineDriver
+from lateapex.models.timing import StateDriver
 from lateapex.world.planned_lap import planned_lap
 from lateapex.world.track import Track
 from lateapex.world.vehicle import Vehicle
@@ -47,14 +47,6 @@ class TeacherConfig(Config):
     batch_size: int = Field(default=128, ge=1)
     capacity: int = Field(default=16_384, ge=2)
     """Steps that are remembered, over all cars; pictures of 160x120 take 19 kB each."""
-
-
-class StateDriver(Protocol):
-    """Says what to do from the cars' states."""
-
-    def commands(self, cars: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """States `[N]` of STATE_DTYPE -> steering angles, rad, and speeds, m/s, `[N]` each."""
-        ...
 
 
 class Teacher:
