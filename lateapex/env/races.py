@@ -73,9 +73,17 @@ class Race:
         simulator: the cars; the first `config.cars` of it are in world 0, and so on.
         lengths: `[N]` length of each car's track, m.
         quirks: "original", or "fixed".
+        first_world: number of world 0, to which all draws belong.
     """
 
-    def __init__(self, config: RaceConfig, simulator: Simulator, lengths: NDArray[np.float64], quirks: Quirks) -> None:
+    def __init__(
+        self,
+        config: RaceConfig,
+        simulator: Simulator,
+        lengths: NDArray[np.float64],
+        quirks: Quirks,
+        first_world: int = 0,
+    ) -> None:
         self.config = config
         self.mishaps = np.zeros(simulator.count, MISHAP_DTYPE)
         """`[N]` of MISHAP_DTYPE."""
@@ -86,9 +94,11 @@ class Race:
             REVERSED: config.off_track_penalty,
             IMMOBILIZED: config.immobilized_penalty,
         }
+        self._first_world = first_world
         self._respawns: list[tuple[int, float, int]] = []
         self._met = np.full(simulator.count, -1)
         if (traffic := simulator.traffic) is not None:
+            traffic.first_world = first_world
             others = traffic.others
             others["kind"] = config.kind
             others["paint"] = np.arange(config.things) % 7
@@ -142,7 +152,7 @@ class Race:
         number = dict(zip((cars // each).tolist(), episode.tolist(), strict=True))
         lengths = self._lengths[worlds * each]
         found = [
-            places(self.config, float(length), seed, world, number[world])
+            places(self.config, float(length), seed, self._first_world + world, number[world])
             for world, length in zip(worlds.tolist(), lengths, strict=True)
         ]
         traffic.put(

@@ -63,6 +63,8 @@ class RacingTask:
         state: `observations` has the cars' state too, under the name STATE; see `env.privileged`.
         mirror: every other car of each track sees a world where left is right, and steers to the other side of what it
             is told; rewards, rules and records are of the real one.
+        first_car: number of the first car. Cars from it on do what those of these numbers would do in one task of all:
+            so a task can be shared out, in parts that begin with whole worlds.
     """
 
     def __init__(
@@ -86,18 +88,24 @@ class RacingTask:
         race: RaceConfig | None = None,
         state: bool = False,
         mirror: bool = False,
+        first_car: int = 0,
     ) -> None:
         self.quirks: Quirks = _checked_quirks(quirks)
-        self.tracks = _loaded(track, num_envs)
+        self.tracks = _loaded(track, first_car + num_envs)
         self._tracks_given = len(self.tracks)
         if alternate_direction:
             self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
         race = race or RaceConfig()
+        all_worlds = worlds_of(race, first_car + num_envs)
+        first_world = first_car // race.cars
         worlds = worlds_of(race, num_envs)
-        self._first_track = np.asarray(worlds, np.int64) % self._tracks_given
-        self.mirrored = _every_other(self._first_track) if mirror else None
+        track_of = np.asarray(all_worlds, np.int64) % self._tracks_given
+        self._first_track = track_of[first_car:]
+        self.numbers = np.arange(first_car, first_car + num_envs)
+        """`[N]` of the cars, to which all draws belong."""
+        self.mirrored = _every_other(track_of)[first_car:] if mirror else None
         """`[N]` cars for which left is right; None: nobody."""
         seen = SensorSettings(height, width, colour, self.metadata.lidar)
         more = {STATE_SENSOR: PrivilegedState(seen)} if state else {}
@@ -122,7 +130,7 @@ class RacingTask:
             pictures=pictures,
         )
         self._keep_books()
-        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks)
+        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks, first_world)
         """What is more than a time trial with one life; None: nothing."""
 
     def _keep_books(self) -> None:
@@ -168,7 +176,7 @@ class RacingTask:
         """
         following, grid = self.episodes["episode"][cars] + 1, poses is None
         if poses is None:
-            poses = self.starts.draw(self.seed, cars, following)
+            poses = self.starts.draw(self.seed, self.numbers[cars], following)
         if len(self.tracks) > self._tracks_given:
             self._turn_round(cars)
         if self.race is not None:
@@ -179,7 +187,7 @@ class RacingTask:
 
     def _look(self, cars: NDArray[np.int64], meanwhile: Callable[[], None] | None = None) -> None:
         episodes = self.episodes["episode"], self.episodes["steps"], self.episodes["progress"]
-        self._senses.look(Look(self.simulator, cars, self.seed, *episodes, meanwhile))
+        self._senses.look(Look(self.simulator, cars, self.seed, *episodes, int(self.numbers[0]), meanwhile))
 
     def _turn_round(self, cars: NDArray[np.int64]) -> None:
         """Give each car the direction of its next episode: every other one is driven on the reverse of its track."""

@@ -42,7 +42,7 @@ class EpisodeRecorder:
             phase=self._phase,
             track=track.name,
             track_length=float(self._task.lengths[car]),
-            car=car,
+            car=int(self._task.numbers[car]),
             steps=self._rows[car, : self._length[car]].copy(),
         )
 

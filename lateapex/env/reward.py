@@ -55,6 +55,7 @@ class RewardFunction(Reward):
         source: its path, for messages.
         batched: use `reward_batch` where the file has one; False: only where it has no `reward_function`.
         seed: of what it draws from `random` and `numpy.random`.
+        first_car: number of the first car, to which these draws belong.
         call_at_step_1: call it at the start of an episode too, where steps is 1; what it returns there is not paid.
         prints: takes what it prints; stdout if not given.
 
@@ -69,11 +70,12 @@ class RewardFunction(Reward):
         *,
         batched: bool = True,
         seed: int = 0,
+        first_car: int = 0,
         call_at_step_1: bool = False,
         prints: Prints | None = None,
     ) -> None:
         super().__init__(text, source, call_at_step_1=call_at_step_1, prints=prints)
-        self._random = OwnRandom(text, seed)
+        self._random = OwnRandom(text, seed, first_car)
         self._code = _compiled(text, source)
         self._clock = Clock()
         self._own = {

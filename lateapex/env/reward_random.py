@@ -25,12 +25,14 @@ class OwnRandom:
     Args:
         text: the file; one without the word "random" costs nothing.
         seed: of the run.
+        first_car: number of the first car.
     """
 
-    def __init__(self, text: str, seed: int) -> None:
+    def __init__(self, text: str, seed: int, first_car: int = 0) -> None:
         self.used = "random" in text
         self._numpy = self.used and "numpy" in text
         self._seed = seed & 0xFFFFFFFFFFFFFFFF
+        self._first_car = first_car
 
     @contextmanager
     def borrowed(self) -> Iterator[None]:
@@ -49,7 +51,8 @@ class OwnRandom:
 
     def begin(self, car: int, episode: int, step: int) -> None:
         """Seed what the file uses, for one call."""
-        words = struct.pack("<QIII", self._seed, car & 0xFFFFFFFF, episode & 0xFFFFFFFF, step & 0xFFFFFFFF)
+        number = self._first_car + car
+        words = struct.pack("<QIII", self._seed, number & 0xFFFFFFFF, episode & 0xFFFFFFFF, step & 0xFFFFFFFF)
         key = int.from_bytes(hashlib.blake2b(words, digest_size=8).digest(), "little")
         random.seed(key)
         if self._numpy:

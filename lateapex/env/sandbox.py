@@ -67,6 +67,7 @@ class SandboxedReward(Reward):
         *,
         batched: bool = True,
         seed: int = 0,
+        first_car: int = 0,
         call_at_step_1: bool = False,
         prints: Prints | None = None,
         limits: Limits | None = None,
@@ -85,6 +86,7 @@ class SandboxedReward(Reward):
             "source": source,
             "batched": batched,
             "seed": seed,
+            "first_car": first_car,
             "call_at_step_1": call_at_step_1,
             "memory": limits.memory,
         }

@@ -89,6 +89,7 @@ def main(request: int, reply: int) -> None:
             setup["source"],
             batched=setup["batched"],
             seed=setup["seed"],
+            first_car=setup["first_car"],
             call_at_step_1=setup["call_at_step_1"],
             prints=prints,
         )

@@ -48,6 +48,8 @@ class Look(NamedTuple):
     steps: NDArray[Any]
     progress: NDArray[Any]
     """`[N]` percent of the lap."""
+    first_car: int = 0
+    """Number of the first of all cars, to which draws belong."""
     meanwhile: Callable[[], None] | None = None
     """To be called once while threads that need no lock of Python's are at work."""
 
@@ -142,7 +144,14 @@ class LidarSensor(Sensor):
         ranges = self._ranges[: len(cars)]
         bodies = look.simulator.bodies()
         self._lidar.scan(
-            look.simulator.cars, cars, bodies, ranges, seed=look.seed, episodes=look.episodes, steps=look.steps
+            look.simulator.cars,
+            cars,
+            bodies,
+            ranges,
+            seed=look.seed,
+            episodes=look.episodes,
+            steps=look.steps,
+            first_car=look.first_car,
         )
         out[cars] = self.shown(ranges)
 

@@ -14,14 +14,16 @@ from lateapex.env.reward_watch import Watch
 from lateapex.env.sandbox import SandboxedReward
 
 
-def job_reward(text: str, source: str, *, seed: int = 0, sandbox: bool = False, call_at_step_1: bool = False) -> Reward:
+def job_reward(
+    text: str, source: str, *, seed: int = 0, first_car: int = 0, sandbox: bool = False, call_at_step_1: bool = False
+) -> Reward:
     """Load a reward file for a job, which has to close it.
 
     Raises:
         RewardError: it cannot be loaded, or there is no sandbox on this system.
     """
     kind = SandboxedReward if sandbox else RewardFunction
-    return kind(text, source, seed=seed, call_at_step_1=call_at_step_1, prints=Prints())
+    return kind(text, source, seed=seed, first_car=first_car, call_at_step_1=call_at_step_1, prints=Prints())
 
 
 _SLOW_LOADING = 2.0  # s, for all cars

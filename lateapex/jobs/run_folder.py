@@ -171,6 +171,12 @@ def read_settings(storage: Storage) -> dict[str, Any]:
     return {key: value for key, value in _read_toml(storage).items() if key not in NOTES}
 
 
+def input_files(storage: Storage) -> dict[str, bytes]:
+    """Return the files of a run that its parts are made of, by name; see `run_parts`."""
+    names = [SETTINGS, REWARD, METADATA, *track_files(_read_toml(storage)), *storage.list(CODE)]
+    return {name: storage.read(name) for name in names}
+
+
 def write_settings(storage: Storage, config: Config) -> None:
     """Replace the settings of a run; its notes stay."""
     notes = {key: value for key, value in _read_toml(storage).items() if key in NOTES}
@@ -205,11 +211,12 @@ def run_metadata(storage: Storage) -> ModelMetadata:
     return read_metadata(_text(storage, METADATA), f"{storage.url}/{METADATA}")
 
 
-def run_reward(storage: Storage, *, sandbox: bool | None = None) -> Reward:
+def run_reward(storage: Storage, *, sandbox: bool | None = None, first_car: int = 0) -> Reward:
     """The reward function of a run, called as the run's settings say; whoever takes it closes it.
 
     Args:
         sandbox: whether in a process of its own; as the run did if not given.
+        first_car: number of the first car that it pays.
 
     Raises:
         RewardError: it is damaged.
@@ -219,6 +226,7 @@ def run_reward(storage: Storage, *, sandbox: bool | None = None) -> Reward:
         _text(storage, REWARD),
         f"{storage.url}/{REWARD}",
         seed=int(settings.get("seed", 0)),
+        first_car=first_car,
         sandbox=bool(settings.get("sandbox", False)) if sandbox is None else sandbox,
         call_at_step_1=bool(settings.get("call_at_step_1", False)),
     )

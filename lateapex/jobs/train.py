@@ -14,16 +14,11 @@ from typing import Any, cast
 import torch
 
 from lateapex.config import parse
-from lateapex.env.actions import ActionRanges
-from lateapex.env.privileged import STATE_SENSOR
-from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
-from lateapex.env.starts import starts_of
 from lateapex.errors import LateapexError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
-from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.formats.training_log import head_lines
-from lateapex.jobs.assists import make_algorithm, make_teacher
+from lateapex.jobs.assists import make_algorithm
 from lateapex.jobs.config_file import config_notes
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.presets import preset
@@ -34,28 +29,23 @@ from lateapex.jobs.run_folder import (
     drop_unfinished,
     open_trained,
     read_settings,
-    read_tracks,
-    run_assisted,
     run_hyperparameters,
     run_metadata,
     run_reward,
-    run_vehicle,
     write_settings,
 )
+from lateapex.jobs.run_parts import RunParts
 from lateapex.jobs.runs import contents, log_of
 from lateapex.jobs.train_config import TrainConfig, merge, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
-from lateapex.models.blueprint import Blueprint, HeadName
 from lateapex.models.model_file import read_model
-from lateapex.models.policy import Policy
 from lateapex.models.user_code import in_run, is_reference
 from lateapex.models.user_network import is_heavy
 from lateapex.records import SINKS, FindingRecord, Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
-from lateapex.training.checkpoint import STATE, user_code, version_files
-from lateapex.training.collect import LocalCollector
+from lateapex.training.checkpoint import STATE, version_files
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.world.track import Track
 from lateapex.world.vehicles import AUTO
@@ -140,7 +130,7 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
     with closing(reward):
         storage = create_run(config.out, _stem(config, inputs.tracks), config, inputs)
         try:
-            trainer, files = _assembled(config, storage, inputs.tracks, inputs.metadata, reward)
+            trainer, files = _assembled(config, storage, reward)
         except LateapexError:
             drop_run(storage)
             raise
@@ -166,91 +156,41 @@ def resume(
     settings = read_settings(storage)
     before = parse(TrainConfig, settings, source)
     config = _resolved(parse(TrainConfig, merge(settings, without_none(changes or {})), source))
-    tracks, metadata = read_tracks(storage), run_metadata(storage)
     with closing(run_reward(storage, sandbox=config.sandbox)) as reward:
         drop_unfinished(storage)
-        trainer, files = _assembled(config, storage, tracks, metadata, reward)
+        trainer, files = _assembled(config, storage, reward)
         trainer.resume()
         trainer.diagnosis.replay(log_of(storage))
         if config != before:
             write_settings(storage, config)
-        for line in metadata.warnings:
+        for line in run_metadata(storage).warnings:
             tell(line)
         return _run(trainer, files, storage, config, observe, new=False)
 
 
-def _assembled(
-    config: TrainConfig, storage: Storage, tracks: Sequence[Track], metadata: ModelMetadata, reward: Reward
-) -> tuple[Trainer, RunFolderSink]:
+def _assembled(config: TrainConfig, storage: Storage, reward: Reward) -> tuple[Trainer, RunFolderSink]:
     """Put the parts of a run together, ready for its first update."""
-    torch.set_num_threads(config.torch_threads)
-    torch.use_deterministic_algorithms(True)
-    # It would fill new memory before what is computed is written there: nothing of ours reads what it did not write.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # missing from the stubs
-    bf16 = config.precision == "bfloat16"
-    shared: dict[str, Any] = {
-        "reward": reward,
-        "metadata": metadata,
-        "vehicle": run_vehicle(storage),
-        "seed": config.seed,
-        "threads": config.threads,
-        "colour": config.colour,
-        "quirks": config.quirks,
-        "race": config.race,
-    }
-    task = RacingTask(
-        tracks,
-        config.cars,
-        starts=starts_of(config.starts, config.cars, config.quirks),
-        alternate_direction=config.starts.alternate_direction,
-        state=config.critic == "state",
-        mirror=config.mirror,
-        **shared,
-    )
-    share = len(tracks) * config.race.cars
-    trials = share * -(-config.trainer.evaluation_trials // share)
-    evaluation = RacingTask(tracks, trials, **shared)
-    code = user_code(storage)
-    policy = Policy(_blueprint(config, task, run_assisted(storage)), config.seed, code)
+    parts = RunParts(storage, config)
+    parts.begin()
+    task = parts.task(reward)
+    policy = parts.policy(task)
     if config.pretrained is not None and not storage.exists(STATE):
-        first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}", code)
+        first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}", parts.code)
         policy.load_state_dict(first.state_dict())
     hyperparameters = run_hyperparameters(storage)
-    world = ",".join(track.name for track in tracks)
-    head = head_lines(world, metadata, write_hyperparameters(hyperparameters, config.algorithm))
+    world = ",".join(track.name for track in parts.tracks)
+    head = head_lines(world, parts.metadata, write_hyperparameters(hyperparameters, config.algorithm))
     files = RunFolderSink(storage, hyperparameters.num_episodes_between_training, head)
     trainer = Trainer(
         config.trainer,
         policy=policy,
-        collector=LocalCollector(
-            task, bf16=bf16, exploration=config.exploration, teacher=make_teacher(config, task, run_vehicle(storage))
-        ),
-        evaluation=evaluation,
-        algorithm=make_algorithm(config, policy, code),
+        collector=parts.collector(task),
+        evaluation=parts.evaluation(reward),
+        algorithm=make_algorithm(config, policy, parts.code),
         storage=storage,
         sinks={"files": files, **_further_sinks(config, storage, reward)},
     )
     return trainer, files
-
-
-def _head(config: TrainConfig, task: RacingTask) -> HeadName:
-    if not isinstance(task.actions, ActionRanges):
-        return "categorical"
-    return "squashed" if config.algorithm == "sac" else "gaussian"
-
-
-def _blueprint(config: TrainConfig, task: RacingTask, assisted: tuple[str, ...]) -> Blueprint:
-    """What is to be built for the sensors and actions of a task."""
-    return Blueprint(
-        sensors={name: value.shape[1:] for name, value in task.observations.items() if name != STATE_SENSOR},
-        actions=len(task.actions),
-        head=_head(config, task),
-        network=config.network,
-        critic=config.critic,
-        transforms=config.transforms,
-        critic_sensors={name: value.shape[1:] for name, value in task.observations.items() if name == STATE_SENSOR},
-        assisted=assisted,
-    )
 
 
 def _further_sinks(config: TrainConfig, storage: Storage, reward: Reward) -> dict[str, Sink]:

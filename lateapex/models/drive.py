@@ -31,7 +31,7 @@ def drive(driver: Driver, task: RacingTask, poses: StartPoses, watch: Watcher | 
     Returns:
         `[N]` records in the order of the cars, whatever the order in which they finished.
     """
-    count = task.simulator.count
+    count, first = task.simulator.count, int(task.numbers[0])
     everyone = np.arange(count)
     recorder = EpisodeRecorder(task, "evaluation")
     task.begin(everyone, poses)
@@ -45,9 +45,9 @@ def drive(driver: Driver, task: RacingTask, poses: StartPoses, watch: Watcher | 
         task.advance(actions)
         ended = recorder.take()
         for record in ended:
-            found.setdefault(record.car, record)
+            found.setdefault(record.car - first, record)
         # Cars that are through begin anew: beyond its end an episode has no sense, and a reward may not stand it.
-        task.begin(np.array([record.car for record in ended], np.int64))
+        task.begin(np.array([record.car - first for record in ended], np.int64))
     return [found[int(car)] for car in everyone]
 
 

@@ -107,6 +107,7 @@ class Lidar:
         seed: int,
         episodes: ArrayLike,
         steps: ArrayLike,
+        first_car: int = 0,
     ) -> None:
         """Measure.
 
@@ -117,11 +118,12 @@ class Lidar:
             out: float32 `[M, R]`, overwritten with ranges, m, SHORTEST to LONGEST.
             seed: of the noise.
             episodes, steps: `[N]` of each car, which the noise belongs to.
+            first_car: number of the first car, which it belongs to as well.
         """
         owners = np.ascontiguousarray(np.stack([episodes, steps]), np.int64)
         _scan(which, cars, self._rooms, self._beams, *bodies, out)
         if self.noise > 0.0:
-            _add_noise(which, self.noise, key_of(seed), owners, out)
+            _add_noise(which, first_car, self.noise, key_of(seed), owners, out)
 
 
 @kernel
@@ -184,11 +186,11 @@ def _crossings(x, y, dx, dy, half_x, half_y):  # type: ignore[no-untyped-def] # 
 
 
 @kernel
-def _add_noise(which, spread, key, owners, out):  # type: ignore[no-untyped-def] # numba: int64[M], m, uint64[2], int64[2, N], float32[M, R]
+def _add_noise(which, first_car, spread, key, owners, out):  # type: ignore[no-untyped-def] # numba: int64[M], int, m, uint64[2], int64[2, N], float32[M, R]
     """Add normal numbers, two from each two uniform ones (Box and Muller 1958), to what lies within the range."""
     for n in range(which.size):
         i = which[n]
-        car, episode, purpose = np.uint64(i), np.uint64(owners[0, i]), np.uint64(LIDAR_NOISE)
+        car, episode, purpose = np.uint64(first_car + i), np.uint64(owners[0, i]), np.uint64(LIDAR_NOISE)
         for block in range(BEAMS // _EACH):
             index = np.uint64(owners[1, i] * (BEAMS // _EACH) + block)
             draws = philox(car, episode, purpose, index, key)

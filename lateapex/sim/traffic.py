@@ -123,6 +123,8 @@ class Traffic:
         """Of the bots; None: they stay in their lanes."""
         self.seed = 0
         """Of when they change."""
+        self.first_world = 0
+        """Number of the first world, to which that belongs as well."""
 
     @property
     def others(self) -> NDArray[Any]:
@@ -149,7 +151,7 @@ class Traffic:
         fresh["driven"] = fresh["changes"] = fresh["wait"] = 0
         fresh["change_begin"] = fresh["change_end"] = np.inf
         if self.changes is not None:
-            _next_changes(fresh, worlds, 0.0, self.changes, self.seed, fresh["speed"] > 0.0)
+            _next_changes(fresh, self.first_world + worlds, 0.0, self.changes, self.seed, fresh["speed"] > 0.0)
         _place_all(fresh, self._lanes, self._tables)
         self.others[worlds] = fresh
 
@@ -164,7 +166,8 @@ class Traffic:
             if due.any():
                 others["lane"][due] *= -1
                 others["changes"][due] += 1
-                _next_changes(others, np.arange(len(others)), others["change_end"], self.changes, self.seed, due)
+                worlds = self.first_world + np.arange(len(others))
+                _next_changes(others, worlds, others["change_end"], self.changes, self.seed, due)
 
     def follow(self, cars: NDArray[Any]) -> None:
         """Take over where the simulator's cars are."""

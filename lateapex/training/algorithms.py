@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from lateapex.storage import Storage
-from lateapex.training.collect import Rollout
+from lateapex.training.rollout import Rollout
 
 
 class Algorithm(Protocol):

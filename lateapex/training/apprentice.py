@@ -21,9 +21,9 @@ from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
-from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
 from lateapex.training.ring import Ring
+from lateapex.training.rollout import Rollout
 from lateapex.training.sequences import Part, Sequences
 from lateapex.training.teacher import TeacherConfig
 

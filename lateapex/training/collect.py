@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,42 +24,8 @@ from lateapex.models.policy import Decision, Memory, Policy, Seen
 from lateapex.records import EpisodeRecord
 from lateapex.sim.random import ACTION, INPUT, TEACHER, uniforms
 from lateapex.training.exploration import ExplorationConfig, epsilon
+from lateapex.training.rollout import Rollout
 from lateapex.training.teacher import Teacher
-
-
-class Rollout(NamedTuple):
-    """Experience of N cars over T steps."""
-
-    actor_stem: Stem
-    """`[T, N, ...]` each, what the actor keeps of what it saw"""
-    critic_stem: Stem
-    actor_memory: Tensor
-    """`[T, N, M]` what it remembered when a step began"""
-    critic_memory: Tensor
-    fresh: Tensor
-    """`[T, N]` whether an episode began with the step"""
-    actions: Tensor
-    """`[T, N]`, or `[T, N, D]` numbers as they were drawn"""
-    log_probs: Tensor
-    """`[T, N]` of the actions under the policy that took them"""
-    values: NDArray[np.float32]
-    """`[T, N]`"""
-    next_values: NDArray[np.float32]
-    """`[T, N]` of the state that each step led to"""
-    rewards: NDArray[np.float32]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]
-    last: Seen
-    """What each car sees after the last step, `[N, ...]`; those whose episode it ended have begun anew."""
-    episodes: list[EpisodeRecord]
-    """Those that ended, in order."""
-    laps_driven: float
-    """Way driven forwards, in laps."""
-    seconds: Mapping[str, float] = {}
-    """Wall seconds of inference and reward."""
-    labels: Tensor | None = None
-    """`[T, N]`, or `[T, N, D]`: what a teacher would have done; None where none teaches. Some of the actions are then
-    the teacher's own, for whom `log_probs` says nothing."""
 
 
 class Collector(Protocol):
@@ -67,6 +33,8 @@ class Collector(Protocol):
 
     task: RacingTask
     """The cars, or one machine's share of them."""
+    cars: int
+    """All that there are."""
 
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive until the budget is used."""
@@ -113,6 +81,7 @@ class LocalCollector:
         teacher: Teacher | None = None,
     ) -> None:
         self.task = task
+        self.cars = task.simulator.count
         self.bf16 = bf16
         self.exploration = exploration or ExplorationConfig()
         if self.exploration.exploration_type == "e-greedy" and isinstance(task.actions, ActionRanges):
@@ -129,7 +98,7 @@ class LocalCollector:
 
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive all cars; episodes go on from rollout to rollout."""
-        taken, paid = _Taken(), self.task.reward.seconds
+        taken, paid = _Taken(self.cars), self.task.reward.seconds
         teacher = self._teacher if self._teacher is not None and self._teacher.teaches(self._steps) else None
         memory = policy.memory(len(self._everyone)) if self._memory is None else self._memory
         for t in range(budget.steps):
@@ -161,7 +130,7 @@ class LocalCollector:
         before = task.episodes["progress"].copy()
         reward, over, cut = task.advance(decision.actions.numpy())
         # Progress is noted at the pose before the action: what this step drove shows in the next.
-        taken.way += float(np.maximum(task.episodes["progress"] - before, 0.0).sum()) / 100.0
+        taken.laps += np.maximum(task.episodes["progress"] - before, 0.0) / 100.0
         taken.add(decision, memory, fresh, reward, over, cut)
         taken.ended += self._recorder.take()
         if cut.any():
@@ -185,7 +154,9 @@ class LocalCollector:
         """`[N, count]` numbers that belong to each car's step, rounded up to fours."""
         episodes, fours = self.task.episodes, -(-count // 4)
         steps = episodes["steps"] * fours
-        each = [uniforms(self.task.seed, self._everyone, episodes["episode"], purpose, steps + n) for n in range(fours)]
+        each = [
+            uniforms(self.task.seed, self.task.numbers, episodes["episode"], purpose, steps + n) for n in range(fours)
+        ]
         return each[0] if fours == 1 else np.concatenate(each, axis=1)
 
     def snapshot(self) -> dict[str, Any]:
@@ -209,7 +180,7 @@ class LocalCollector:
 class _Taken:
     """What a rollout is put together from, step by step."""
 
-    def __init__(self) -> None:
+    def __init__(self, cars: int) -> None:
         self.decisions: list[Decision] = []
         self.memories: list[Memory] = []
         self.labels: list[Tensor] = []
@@ -218,7 +189,7 @@ class _Taken:
         self.terminated: list[NDArray[np.bool_]] = []
         self.truncated: list[NDArray[np.bool_]] = []
         self.ended: list[EpisodeRecord] = []
-        self.way = 0.0
+        self.laps = np.zeros(cars)
         self.inference = 0.0
         """Seconds of deciding."""
         self.cut_values: list[tuple[int, NDArray[np.int64], Tensor]] = []
@@ -263,7 +234,7 @@ class _Taken:
             truncated=np.stack(self.truncated),
             last=last,
             episodes=self.ended,
-            laps_driven=self.way,
+            laps=self.laps,
             labels=torch.stack(self.labels) if self.labels else None,
         )
 

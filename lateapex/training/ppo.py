@@ -19,8 +19,8 @@ from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.storage import Storage
-from lateapex.training.collect import Rollout
 from lateapex.training.returns import gae
+from lateapex.training.rollout import Rollout
 from lateapex.training.sequences import Part, Sequences
 
 _PAIRED: Final = 4  # steps in a row of a minibatch in which neighbours are compared: no state is looked at twice

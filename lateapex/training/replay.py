@@ -15,8 +15,8 @@ from torch import Tensor
 
 from lateapex.models.networks import Stem
 from lateapex.storage import Storage
-from lateapex.training.collect import Rollout
 from lateapex.training.ring import Ring
+from lateapex.training.rollout import Rollout
 
 FOLDER: Final = "model/replay/"
 

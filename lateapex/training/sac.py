@@ -23,8 +23,8 @@ from lateapex.models.policy import Policy, glorot, seeded
 from lateapex.models.user_network import build_network
 from lateapex.sim.random import SHUFFLE
 from lateapex.storage import Storage
-from lateapex.training.collect import Rollout
 from lateapex.training.replay import Replay, Transitions
+from lateapex.training.rollout import Rollout
 
 _WIDTH = 256  # of the two dense layers of an action-value network, as in the original
 

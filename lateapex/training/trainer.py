@@ -31,7 +31,8 @@ from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
 from lateapex.training.best_model import Metric, is_as_good, metric_of
 from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
-from lateapex.training.collect import Budget, Collector, Rollout
+from lateapex.training.collect import Budget, Collector
+from lateapex.training.rollout import Rollout
 from lateapex.world.track_list import track_label
 
 Outcome = Literal["goal", "steps", "duration", "updates", "stopped"]
@@ -140,7 +141,7 @@ class Trainer:
         self._storage = storage
         self._sinks = dict(sinks)
         self._clock = clock
-        self._cars = collector.task.simulator.count
+        self._cars = collector.cars
         self._saving = 0.0  # seconds since the last update
         self._durable: set[str] = set()  # versions that the saved state may name
         evaluation.max_steps = patience(evaluation.lengths)

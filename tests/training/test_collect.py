@@ -15,7 +15,8 @@ from lateapex.env.racing import RacingTask
 from lateapex.env.reward import RewardFunction
 from lateapex.env.starts import RandomStarts, RoundRobinStarts
 from lateapex.models.policy import Policy
-from lateapex.training.collect import Budget, Collector, LocalCollector, Rollout
+from lateapex.training.collect import Budget, Collector, LocalCollector
+from lateapex.training.rollout import Rollout
 
 PER_STEP = (
     "actor_stem",

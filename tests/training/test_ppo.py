@@ -17,8 +17,8 @@ from lateapex.config import parse
 from lateapex.errors import ConfigError
 from lateapex.models.policy import Policy, Seen
 from lateapex.storage import MemoryStorage
-from lateapex.training.collect import Rollout
 from lateapex.training.ppo import PPO, PPOConfig
+from lateapex.training.rollout import Rollout
 
 ACTIONS = 4
 NOT_CLIPPED: dict[str, Any] = {"max_gradient_norm": None, "epochs": 1}
@@ -57,7 +57,7 @@ def made_rollout(policy: Policy, steps: int, cars: int = 1, seed: int = 0, **cha
         "truncated": (random.random(shape) < 0.1) & ~over,
         "last": Seen({}, {}, torch.zeros(cars)),
         "episodes": [],
-        "laps_driven": 0.0,
+        "laps": np.zeros(1),
     }
     return Rollout(**{**values, **changes})
 

@@ -19,9 +19,10 @@ from oracles import oracle
 from lateapex.env.starts import RandomStarts
 from lateapex.models.blueprint import Blueprint
 from lateapex.models.policy import Policy
-from lateapex.training.collect import Budget, LocalCollector, Rollout
+from lateapex.training.collect import Budget, LocalCollector
 from lateapex.training.ppo import PPO, PPOConfig
 from lateapex.training.returns import gae
+from lateapex.training.rollout import Rollout
 
 STEPS, CARS, LONGEST = 22, 5, 11
 SIZE = {"height": 40, "width": 52}

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from lateapex.errors import RunError
 from lateapex.models.policy import Seen
 from lateapex.storage import MemoryStorage
-from lateapex.training.collect import Rollout
 from lateapex.training.replay import FOLDER, Replay
+from lateapex.training.rollout import Rollout
 
 CARS = 2
 
@@ -43,7 +43,7 @@ def rollout(first: int, steps: int, truncated: Any = (), terminated: Any = ()) -
         truncated=cut,
         last=Seen({"x": number[-1, :, None]}, {"y": -number[-1, :, None]}, torch.zeros(CARS)),
         episodes=[],
-        laps_driven=0.0,
+        laps=np.zeros(1),
     )
 
 

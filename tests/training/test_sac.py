@@ -16,7 +16,7 @@ from lateapex.errors import ConfigError
 from lateapex.models.heads import SquashedHead
 from lateapex.models.policy import Policy, Seen
 from lateapex.storage import MemoryStorage
-from lateapex.training.collect import Rollout
+from lateapex.training.rollout import Rollout
 from lateapex.training.sac import SAC, SACConfig
 
 ACTIONS = 3
@@ -49,7 +49,7 @@ def made_rollout(continuous: bool, steps: int = 6, cars: int = 2, seed: int = 0,
         "truncated": np.zeros(shape, np.bool_),
         "last": Seen({"flat": stem[-1]}, {"flat": stem[-1]}, torch.zeros(cars)),
         "episodes": [],
-        "laps_driven": 0.0,
+        "laps": np.zeros(1),
     }
     return Rollout(**{**values, **changes})
 

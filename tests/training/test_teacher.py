@@ -16,7 +16,8 @@ from lateapex.models.drive import drive
 from lateapex.models.policy import Policy
 from lateapex.storage import MemoryStorage
 from lateapex.training.apprentice import Apprentice
-from lateapex.training.collect import Budget, LocalCollector, Rollout
+from lateapex.training.collect import Budget, LocalCollector
+from lateapex.training.rollout import Rollout
 from lateapex.training.teacher import Teacher, TeacherConfig, state_driver
 from lateapex.world.vehicle import Vehicle
 

@@ -21,7 +21,7 @@ from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, Upd
 from lateapex.storage import MemoryStorage
 from lateapex.training import trainer as module
 from lateapex.training.checkpoint import NAMES, STATE, load_state, load_version, version_files
-from lateapex.training.collect import Rollout
+from lateapex.training.rollout import Rollout
 from lateapex.training.trainer import Trainer, TrainerConfig
 from lateapex.world.track import load_track
 
@@ -43,7 +43,7 @@ class MadeCollector:
     """Rollouts without driving: one episode that ends off the track, and nothing driven, unless told otherwise."""
 
     def __init__(self, clock, ended=(OFF,), laps_driven=0.0, seconds=1.0):
-        self.task = SimpleNamespace(simulator=SimpleNamespace(count=CARS))
+        self.task, self.cars = SimpleNamespace(simulator=SimpleNamespace(count=CARS)), CARS
         self.clock = clock
         self.ended, self.laps_driven, self.seconds = ended, laps_driven, seconds
         self.budgets = []
@@ -59,7 +59,7 @@ class MadeCollector:
             *(np.zeros(shape, np.float32) for _ in range(5)),
             last=None,
             episodes=[episode(count, status=status) for status in self.ended],
-            laps_driven=self.laps_driven,
+            laps=np.array([self.laps_driven]),
         )
 
     def snapshot(self):

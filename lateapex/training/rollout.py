@@ -1,0 +1,98 @@
+"""What cars lived through: the experience that algorithms learn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from lateapex.models.networks import Stem
+from lateapex.models.policy import Seen
+from lateapex.records import EpisodeRecord
+
+
+class Rollout(NamedTuple):
+    """Experience of N cars over T steps."""
+
+    actor_stem: Stem
+    """`[T, N, ...]` each, what the actor keeps of what it saw"""
+    critic_stem: Stem
+    actor_memory: Tensor
+    """`[T, N, M]` what it remembered when a step began"""
+    critic_memory: Tensor
+    fresh: Tensor
+    """`[T, N]` whether an episode began with the step"""
+    actions: Tensor
+    """`[T, N]`, or `[T, N, D]` numbers as they were drawn"""
+    log_probs: Tensor
+    """`[T, N]` of the actions under the policy that took them"""
+    values: NDArray[np.float32]
+    """`[T, N]`"""
+    next_values: NDArray[np.float32]
+    """`[T, N]` of the state that each step led to"""
+    rewards: NDArray[np.float32]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    last: Seen
+    """What each car sees after the last step, `[N, ...]`; those whose episode it ended have begun anew."""
+    episodes: list[EpisodeRecord]
+    """Those that ended, in order."""
+    laps: NDArray[np.float64]
+    """`[N]` way driven forwards, in laps"""
+    seconds: Mapping[str, float] = {}
+    """Wall seconds of inference and reward."""
+    labels: Tensor | None = None
+    """`[T, N]`, or `[T, N, D]`: what a teacher would have done; None where none teaches. Some of the actions are then
+    the teacher's own, for whom `log_probs` says nothing."""
+
+    @property
+    def laps_driven(self) -> float:
+        """Way of all cars; the same however they are shared out."""
+        return math.fsum(self.laps)
+
+
+def joined(rollouts: Sequence[Rollout]) -> Rollout:
+    """All cars of some rollouts of as many steps, one rollout's after another's.
+
+    Episodes that ended are in the order of the steps with which they did, and of the cars; seconds are those of the
+    slowest, since they passed at the same time.
+    """
+    if len(rollouts) == 1:
+        return rollouts[0]
+    parts: dict[str, Any] = {name: [getattr(each, name) for each in rollouts] for name in (*_ARRAYS, *_TENSORS)}
+    parts |= {name: np.concatenate(parts[name], axis=1) for name in _ARRAYS}
+    parts |= {name: torch.cat(parts[name], dim=1) for name in _TENSORS}
+    labels = [each.labels for each in rollouts if each.labels is not None]
+    return Rollout(
+        actor_stem=_joined_stem([each.actor_stem for each in rollouts], 1),
+        critic_stem=_joined_stem([each.critic_stem for each in rollouts], 1),
+        **parts,
+        last=Seen(
+            _joined_stem([each.last.actor_stem for each in rollouts], 0),
+            _joined_stem([each.last.critic_stem for each in rollouts], 0),
+            torch.cat([each.last.values for each in rollouts]),
+        ),
+        episodes=sorted(
+            (episode for each in rollouts for episode in each.episodes),
+            key=lambda episode: (float(episode.steps["sim_time"][-1]), episode.car),
+        ),
+        laps=np.concatenate([each.laps for each in rollouts]),
+        seconds={
+            name: max(each.seconds.get(name, 0.0) for each in rollouts)
+            for name in dict.fromkeys(name for each in rollouts for name in each.seconds)
+        },
+        labels=torch.cat(labels, dim=1) if labels else None,
+    )
+
+
+_ARRAYS: Final = ("values", "next_values", "rewards", "terminated", "truncated")
+_TENSORS: Final = ("actor_memory", "critic_memory", "fresh", "actions", "log_probs")
+
+
+def _joined_stem(stems: Sequence[Stem], dim: int) -> Stem:
+    return {name: torch.cat([stem[name] for stem in stems], dim=dim) for name in stems[0]}
