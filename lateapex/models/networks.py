@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,8 @@ from lateapex.registry import Registry
 
 Stem: TypeAlias = dict[str, Tensor]
 """What a network keeps of each sensor's values, `[B, ...]` each."""
+
+_EVEN_BYTES: Final = np.uint32(0x00FF00FF)
 
 
 class NetworkModule(nn.Module):
@@ -120,12 +123,17 @@ class Lean(NetworkModule):
 def _sums_of_words(pictures: Tensor, rows: int, columns: int) -> Tensor:
     """Sums over 4x4 pixels of grey pictures, `[B, rows, columns]`.
 
-    Four bytes of a row are added as one word, which takes half the time.
+    Bytes of a row are added four at once, as words, by NumPy: several times as fast as torch is at this.
     """
     batch, height, width = pictures.shape[:3]
-    words = pictures.reshape(batch, height, width).view(torch.int32)[:, : 4 * rows].reshape(batch, rows, 4, columns)
-    pairs = ((words & 0x00FF00FF) + ((words >> 8) & 0x00FF00FF)).sum(dim=2, dtype=torch.int32)
-    return ((pairs & 0xFFFF) + ((pairs >> 16) & 0xFFFF)).float()
+    words = pictures.numpy().reshape(batch, height, width).view(np.uint32)[:, : 4 * rows]
+    pairs = words & _EVEN_BYTES
+    pairs += (words >> np.uint32(8)) & _EVEN_BYTES
+    tiles = pairs.reshape(batch, rows, 4, columns)
+    sums = tiles[:, :, 0] + tiles[:, :, 1]
+    sums += tiles[:, :, 2]
+    sums += tiles[:, :, 3]
+    return torch.from_numpy(((sums & np.uint32(0xFFFF)) + (sums >> np.uint32(16))).astype(np.float32))
 
 
 class Recurrent(Lean):
