@@ -73,7 +73,7 @@ class Race:
         simulator: the cars; the first `config.cars` of it are in world 0, and so on.
         lengths: `[N]` length of each car's track, m.
         quirks: "original", or "fixed".
-        first_world: number of world 0, to which all draws belong.
+        first_world: number of world 0, to which all draws belong; kept by the simulator's traffic.
     """
 
     def __init__(
@@ -94,7 +94,6 @@ class Race:
             REVERSED: config.off_track_penalty,
             IMMOBILIZED: config.immobilized_penalty,
         }
-        self._first_world = first_world
         self._respawns: list[tuple[int, float, int]] = []
         self._met = np.full(simulator.count, -1)
         if (traffic := simulator.traffic) is not None:
@@ -152,7 +151,7 @@ class Race:
         number = dict(zip((cars // each).tolist(), episode.tolist(), strict=True))
         lengths = self._lengths[worlds * each]
         found = [
-            places(self.config, float(length), seed, self._first_world + world, number[world])
+            places(self.config, float(length), seed, traffic.first_world + world, number[world])
             for world, length in zip(worlds.tolist(), lengths, strict=True)
         ]
         traffic.put(

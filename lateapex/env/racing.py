@@ -91,22 +91,15 @@ class RacingTask:
         first_car: int = 0,
     ) -> None:
         self.quirks: Quirks = _checked_quirks(quirks)
-        self.tracks = _loaded(track, first_car + num_envs)
+        self.tracks = _loaded(track, num_envs)
         self._tracks_given = len(self.tracks)
         if alternate_direction:
             self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
         self.actions = actions_of(self.metadata)
         race = race or RaceConfig()
-        all_worlds = worlds_of(race, first_car + num_envs)
-        first_world = first_car // race.cars
         worlds = worlds_of(race, num_envs)
-        track_of = np.asarray(all_worlds, np.int64) % self._tracks_given
-        self._first_track = track_of[first_car:]
-        self.numbers = np.arange(first_car, first_car + num_envs)
-        """`[N]` of the cars, to which all draws belong."""
-        self.mirrored = _every_other(track_of)[first_car:] if mirror else None
-        """`[N]` cars for which left is right; None: nobody."""
+        self._deal_out(race, first_car, num_envs, mirror=mirror)
         seen = SensorSettings(height, width, colour, self.metadata.lidar)
         more = {STATE_SENSOR: PrivilegedState(seen)} if state else {}
         self._senses = Senses(self.metadata.sensors, seen, num_envs, pictures=pictures, more=more, mirror=self.mirrored)
@@ -130,8 +123,17 @@ class RacingTask:
             pictures=pictures,
         )
         self._keep_books()
-        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks, first_world)
+        self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks, first_car // race.cars)
         """What is more than a time trial with one life; None: nothing."""
+
+    def _deal_out(self, race: RaceConfig, first_car: int, count: int, *, mirror: bool) -> None:
+        """Number the cars, and give them the tracks and the side of the mirror that go by the numbers of all."""
+        tracks = np.asarray(worlds_of(race, first_car + count), np.int64) % self._tracks_given
+        self.numbers = np.arange(first_car, first_car + count)
+        """`[N]` of the cars, to which all draws belong."""
+        self._first_track = tracks[first_car:]
+        self.mirrored = _every_other(tracks)[first_car:] if mirror else None
+        """`[N]` cars for which left is right; None: nobody."""
 
     def _keep_books(self) -> None:
         """Make what tells what each car senses and how far it is."""
