@@ -30,7 +30,6 @@ from lateapex.jobs.run_folder import (
     open_trained,
     read_settings,
     run_hyperparameters,
-    run_metadata,
     run_reward,
     write_settings,
 )
@@ -130,7 +129,7 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
     with closing(reward):
         storage = create_run(config.out, _stem(config, inputs.tracks), config, inputs)
         try:
-            trainer, files = _assembled(config, storage, reward)
+            trainer, files = _assembled(RunParts(storage, config), storage, reward)
         except LateapexError:
             drop_run(storage)
             raise
@@ -158,19 +157,20 @@ def resume(
     config = _resolved(parse(TrainConfig, merge(settings, without_none(changes or {})), source))
     with closing(run_reward(storage, sandbox=config.sandbox)) as reward:
         drop_unfinished(storage)
-        trainer, files = _assembled(config, storage, reward)
+        parts = RunParts(storage, config)
+        trainer, files = _assembled(parts, storage, reward)
         trainer.resume()
         trainer.diagnosis.replay(log_of(storage))
         if config != before:
             write_settings(storage, config)
-        for line in run_metadata(storage).warnings:
+        for line in parts.metadata.warnings:
             tell(line)
         return _run(trainer, files, storage, config, observe, new=False)
 
 
-def _assembled(config: TrainConfig, storage: Storage, reward: Reward) -> tuple[Trainer, RunFolderSink]:
+def _assembled(parts: RunParts, storage: Storage, reward: Reward) -> tuple[Trainer, RunFolderSink]:
     """Put the parts of a run together, ready for its first update."""
-    parts = RunParts(storage, config)
+    config = parts.config
     parts.begin()
     task = parts.task(reward)
     policy = parts.policy(task)
