@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 from torch import Tensor
 from torch.nn import functional
@@ -22,6 +21,7 @@ from lateapex.storage import Storage
 from lateapex.training.returns import gae
 from lateapex.training.rollout import Rollout
 from lateapex.training.sequences import Part, Sequences
+from lateapex.training.stale import Corrected, VTrace, corrected
 
 _PAIRED: Final = 4  # steps in a row of a minibatch in which neighbours are compared: no state is looked at twice
 
@@ -77,16 +77,8 @@ class PPO:
     def update(self, rollout: Rollout) -> dict[str, float]:
         """Improve the policy by one rollout; returns the means of its losses and measures."""
         settings = self.config
-        advantages = gae(
-            rollout.rewards,
-            rollout.values,
-            rollout.next_values,
-            rollout.terminated,
-            rollout.truncated,
-            discount=settings.discount,
-            lam=settings.gae_lambda,
-        )
-        samples = _samples(rollout, advantages)
+        rollout, seen, measures = self._judged(rollout)
+        samples = _samples(rollout, seen)
         longest = settings.sequence_length if self._remembers else _PAIRED if settings.smoothing > 0.0 else 1
         length = min(longest, len(rollout.rewards))
         parts = Sequences(rollout.rewards.shape, length, settings.batch_size)
@@ -102,8 +94,23 @@ class PPO:
         return {
             **{name: value / steps for name, value in totals.items()},
             "learning_rate": settings.learning_rate,
-            "explained_variance": _explained_variance(rollout.values, advantages + rollout.values),
+            "explained_variance": _explained_variance(rollout.values, seen.returns),
+            **measures,
         }
+
+    def _judged(self, rollout: Rollout) -> Corrected:
+        """The rollout with advantages and returns; where older versions drove, as the policy in hand sees it.
+
+        The clip holds the policy near the one in hand, whoever drove; how much a step counts is a factor beside it.
+        """
+        settings = self.config
+        factors = {"discount": settings.discount, "lam": settings.gae_lambda}
+        if rollout.behind is not None and rollout.behind.any():
+            return corrected(self.policy, rollout, bf16=self.bf16, **factors)
+        worth = rollout.values, rollout.next_values, rollout.terminated, rollout.truncated
+        advantages = gae(rollout.rewards, *worth, **factors)
+        weights = np.ones_like(advantages)
+        return Corrected(rollout, VTrace(advantages, advantages + rollout.values, weights), {})
 
     def _step(self, samples: _Samples, some: Part) -> dict[str, float]:
         """One gradient step on a minibatch."""
@@ -184,12 +191,13 @@ class _Samples(NamedTuple):
     actions: Tensor
     log_probs: Tensor
     advantage: Tensor
-    """Normalised over the whole rollout."""
+    """Normalised over the whole rollout, then weighted."""
     returns: Tensor
 
 
-def _samples(rollout: Rollout, advantages: NDArray[np.float32]) -> _Samples:
-    normal = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+def _samples(rollout: Rollout, seen: VTrace) -> _Samples:
+    # Weighted last: what is the same for all actions then still pushes none of them.
+    normal = seen.weights * (seen.advantages - seen.advantages.mean()) / (seen.advantages.std() + 1e-8)
     return _Samples(
         {name: value.flatten(0, 1) for name, value in rollout.actor_stem.items()},
         {name: value.flatten(0, 1) for name, value in rollout.critic_stem.items()},
@@ -199,7 +207,7 @@ def _samples(rollout: Rollout, advantages: NDArray[np.float32]) -> _Samples:
         rollout.actions.flatten(0, 1),
         rollout.log_probs.flatten(),
         torch.from_numpy(normal).flatten(),
-        torch.from_numpy(advantages + rollout.values).flatten(),
+        torch.from_numpy(seen.returns).flatten(),
     )
 
 

@@ -49,6 +49,8 @@ class Rollout(NamedTuple):
     labels: Tensor | None = None
     """`[T, N]`, or `[T, N, D]`: what a teacher would have done; None where none teaches. Some of the actions are then
     the teacher's own, for whom `log_probs` says nothing."""
+    behind: NDArray[np.int64] | None = None
+    """`[N]` versions that the policy which drove each car is behind the one that learns; None: it is that one."""
 
     @property
     def laps_driven(self) -> float:
@@ -68,6 +70,7 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
     parts |= {name: np.concatenate(parts[name], axis=1) for name in _ARRAYS}
     parts |= {name: torch.cat(parts[name], dim=1) for name in _TENSORS}
     labels = [each.labels for each in rollouts if each.labels is not None]
+    stale = any(each.behind is not None for each in rollouts)
     return Rollout(
         actor_stem=_joined_stem([each.actor_stem for each in rollouts], 1),
         critic_stem=_joined_stem([each.critic_stem for each in rollouts], 1),
@@ -87,11 +90,16 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
             for name in dict.fromkeys(name for each in rollouts for name in each.seconds)
         },
         labels=torch.cat(labels, dim=1) if labels else None,
+        behind=np.concatenate([_behind(each) for each in rollouts]) if stale else None,
     )
 
 
 _ARRAYS: Final = ("values", "next_values", "rewards", "terminated", "truncated")
 _TENSORS: Final = ("actor_memory", "critic_memory", "fresh", "actions", "log_probs")
+
+
+def _behind(rollout: Rollout) -> NDArray[np.int64]:
+    return np.zeros(rollout.rewards.shape[1], np.int64) if rollout.behind is None else rollout.behind
 
 
 def _joined_stem(stems: Sequence[Stem], dim: int) -> Stem:

@@ -65,7 +65,7 @@ def collector(cars: int, first_car: int, settings: dict[str, Any]) -> LocalColle
 def fields(rollout: Rollout) -> dict[str, np.ndarray]:
     found = {}
     for name, value in rollout._asdict().items():
-        if name in ("episodes", "seconds", "labels"):
+        if name in ("episodes", "seconds", "labels", "behind"):
             continue
         parts = value if isinstance(value, dict) else value._asdict() if name == "last" else {"": value}
         for part, item in parts.items():
