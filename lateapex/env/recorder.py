@@ -46,6 +46,10 @@ class EpisodeRecorder:
             steps=self._rows[car, : self._length[car]].copy(),
         )
 
+    def forget(self) -> None:
+        """Drop the steps of all unfinished episodes."""
+        self._length[:] = 0
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """The steps of unfinished episodes, as copies."""
         return {"rows": self._rows[:, : max(int(self._length.max()), 1)].copy(), "length": self._length.copy()}

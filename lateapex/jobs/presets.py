@@ -12,6 +12,8 @@ from lateapex.models.user_network import is_heavy
 AlgorithmName: TypeAlias = Literal["clipped_ppo", "sac"]
 PresetName: TypeAlias = Literal["fast", "original"]
 
+_DEEP_STEPS: Final = 3_000
+"""What an iteration of the original holds at most with other networks than the shallow one."""
 _FOLDER: Final = resources.files("lateapex") / "data" / "presets"
 
 
@@ -23,7 +25,10 @@ def preset(network: str, algorithm: AlgorithmName = "clipped_ppo", name: PresetN
             critic too.
     """
     if name == "original":
-        return {**_file(f"original-{algorithm}"), "critic": network}
+        settings = _file(f"original-{algorithm}")
+        if network != "shallow":
+            settings["trainer"]["rollout_steps"] = _DEEP_STEPS
+        return {**settings, "critic": network}
     weight = "heavy" if is_heavy(network) else "light"
     return _file(f"fast-{algorithm}-{weight}")
 

@@ -14,10 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _LOG_STD_RANGE: Final = (-20.0, 3.0)  # as in the original
+_LEAST_LOG_PROB: Final = math.log(1e-8)  # as in the original
 
 
 class CategoricalHead(nn.Module):
-    """One of a list of actions; parameters are log-probabilities `[B, A]`, actions int64 `[B]`."""
+    """One of a list of actions; parameters are log-probabilities `[B, A]`, actions int64 `[B]`.
+
+    No probability is below 1e-8, as in the original: a ratio of two of them stays finite.
+    """
 
     def __init__(self, features: int, actions: int) -> None:
         super().__init__()
@@ -25,7 +29,7 @@ class CategoricalHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """`[B, F]` -> float32 `[B, A]`."""
-        return torch.log_softmax(self.linear(features).float(), dim=1)
+        return torch.log_softmax(self.linear(features).float(), dim=1).clamp(min=_LEAST_LOG_PROB)
 
     @staticmethod
     def sample(parameters: Tensor, draws: Tensor) -> Tensor:

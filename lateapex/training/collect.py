@@ -57,6 +57,9 @@ class Budget:
     """T, steps of each car."""
     episodes: int | None = None
     """Where given: as many steps as it takes until this many episodes have ended, at most `steps`."""
+    whole: bool = False
+    """Of one car, where its steps are used up before so many episodes have ended: without those of the episode that
+    they cut, which is left, and the one after it left out, as in the original (`markov/deepracer_memory.py`)."""
 
 
 class LocalCollector:
@@ -106,6 +109,9 @@ class LocalCollector:
             if budget.episodes is not None and len(taken.ended) >= budget.episodes:
                 break
         self._memory = memory
+        if budget.whole and self.cars == 1 and 0 < len(taken.ended) < (budget.episodes or 0):
+            taken.keep_ended()
+            self._leave_out()
         seconds = {"inference": taken.inference, "reward": self.task.reward.seconds - paid}
         rollout = taken.rollout(policy.peek(self.task.observations, memory, self.task.fresh))
         return rollout._replace(seconds=seconds)
@@ -141,6 +147,12 @@ class LocalCollector:
         if len(done):
             task.begin(done)
         return decision.memory
+
+    def _leave_out(self) -> None:
+        """Leave the episode that goes on, and the next one, which the original plays and drops."""
+        self._recorder.forget()
+        for _ in range(2):
+            self.task.begin(self._everyone)
 
     def _taught(self, decision: Decision, teacher: Teacher, taken: _Taken) -> Decision:
         """The decision, with the teacher's in its place where that drives; its labels are noted."""
@@ -211,6 +223,20 @@ class _Taken:
         self.rewards.append(reward)
         self.terminated.append(over)
         self.truncated.append(cut)
+
+    def keep_ended(self) -> None:
+        """Drop the steps after the last with which an episode ended."""
+        kept = 1 + max(t for t in range(len(self.rewards)) if (self.terminated[t] | self.truncated[t]).any())
+        for steps in (
+            self.decisions,
+            self.memories,
+            self.labels,
+            self.fresh,
+            self.rewards,
+            self.terminated,
+            self.truncated,
+        ):
+            del steps[kept:]
 
     def rollout(self, last: Seen) -> Rollout:
         """All steps in one; `last` is what is seen after them."""

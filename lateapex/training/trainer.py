@@ -55,6 +55,9 @@ class TrainerConfig(Config):
     """Steps of each car between two updates."""
     rollout_episodes: int | None = Field(default=None, ge=1)
     """Where given, an update follows as soon as this many episodes have ended."""
+    rollout_whole: bool = False
+    """Whether one car learns from whole episodes alone: one that `rollout_steps` cuts is left out, as in the
+    original."""
     evaluation_trials: int = Field(default=20, ge=1)
     """Starts of an evaluation, shared out over the tracks and rounded up to as many on each."""
     evaluation_starts: Literal["random", "training"] = "random"
@@ -251,13 +254,16 @@ class Trainer:
         if self.config.steps is not None:
             steps = min(steps, -(-(self.config.steps - self.progress.steps) // self._cars))
         begun = self._clock()
-        rollout = self.collector.collect(self.policy, Budget(steps, self.config.rollout_episodes))
+        rollout = self.collector.collect(self.policy, self._budget(steps))
         collected = self._clock()
         losses = {**self._algorithm.update(rollout), "weight_norm": self._weight_norm()}
         updated = self._clock()
         simulate = collected - begun - sum(rollout.seconds.values())
         saving, self._saving = self._saving, 0.0
         return rollout, losses, {"simulate": simulate, **rollout.seconds, "update": updated - collected, "save": saving}
+
+    def _budget(self, steps: int) -> Budget:
+        return Budget(steps, self.config.rollout_episodes, self.config.rollout_whole)
 
     def _weight_norm(self) -> float:
         return math.hypot(*(float(weight.detach().norm()) for weight in self.policy.parameters()))

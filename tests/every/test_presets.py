@@ -64,3 +64,9 @@ def test_no_preset_sets_what_belongs_to_the_racer(name):
     trainer = settings.get("trainer", {})
     assert isinstance(trainer, dict)
     assert not {"steps", "duration", "updates", "until_laps"} & trainer.keys()
+
+
+@pytest.mark.parametrize(("network", "steps"), [("shallow", 10_000), ("deep", 3_000), ("lean", 3_000)])
+def test_an_iteration_of_the_original_holds_what_the_networks_memory_does(network: str, steps: int) -> None:
+    trainer = preset(network, "clipped_ppo", "original")["trainer"]
+    assert (trainer["rollout_steps"], trainer["rollout_episodes"], trainer["rollout_whole"]) == (steps, 20, True)

@@ -85,6 +85,15 @@ def test_a_list_is_told_by_log_probabilities() -> None:
     torch.testing.assert_close(parameters.exp().sum(dim=1), torch.ones(3))
 
 
+def test_no_action_is_less_probable_than_1e_8() -> None:
+    head = CategoricalHead(1, 3)
+    with torch.no_grad():
+        head.linear.weight[:] = torch.tensor([[100.0], [0.0], [-100.0]])
+        head.linear.bias.zero_()
+    found = head(torch.tensor([[1.0]]))
+    torch.testing.assert_close(found.exp(), torch.tensor([[1.0, 1e-8, 1e-8]]))
+
+
 # ------------------------------------------------------------------------------------------------------- numbers
 
 ONE_DEVIATION = 1 - math.exp(-0.5)  # a draw whose radius, sqrt(-2 ln(1 - u)), is 1

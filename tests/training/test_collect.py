@@ -179,6 +179,29 @@ def test_steps_bound_an_episode_budget() -> None:
     assert rollout.episodes == []
 
 
+def test_one_car_leaves_out_the_episode_that_the_steps_cut_and_the_next() -> None:
+    (local, policy), (other, same) = collector(1), collector(1)
+    cut, kept = other.collect(same, Budget(60, 100)), local.collect(policy, Budget(60, 100, whole=True))
+    ends = np.flatnonzero((cut.terminated | cut.truncated)[:, 0])
+    assert len(ends) > 0
+    assert len(kept.rewards) == ends[-1] + 1 < len(cut.rewards)
+    for name in PER_STEP:
+        np.testing.assert_array_equal(part(kept, name), part(cut, name)[: len(kept.rewards)], err_msg=name)
+    following = local.collect(policy, Budget(60, 1, whole=True))
+    assert following.fresh[0].all()
+    assert len(following.rewards) == len(following.episodes[0].steps)
+    assert local.task.episodes["episode"].tolist() == [len(ends) + 3]  # two left out, one driven, one begun
+
+
+@pytest.mark.parametrize(("cars", "steps"), [(1, 3), (2, 60)])
+def test_a_first_long_episode_and_several_cars_are_cut_all_the_same(cars: int, steps: int) -> None:
+    (local, policy), (other, same) = collector(cars), collector(cars)
+    assert_same(
+        [local.collect(policy, Budget(steps, 100, whole=True)) for _ in range(2)],
+        [other.collect(same, Budget(steps, 100)) for _ in range(2)],
+    )
+
+
 # ------------------------------------------------------------------------------------------------------- the same again
 
 
