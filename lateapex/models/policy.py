@@ -8,7 +8,7 @@ What a model remembers of a car from step to step is a `Memory`. It is handed in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +21,7 @@ from lateapex.models.blueprint import Blueprint
 from lateapex.models.heads import HEADS, CategoricalHead, Head
 from lateapex.models.inputs import Inputs
 from lateapex.models.networks import NetworkModule, Stem
+from lateapex.models.stems import joined, of_both
 from lateapex.models.user_network import build_network
 from lateapex.sim.random import WEIGHTS, words
 
@@ -108,6 +109,7 @@ class Decision(NamedTuple):
     actor_stem: Stem
     """`[N, ...]` each"""
     critic_stem: Stem
+    """The same object where both keep the same"""
     values: Tensor
     """`[N]`"""
     memory: Memory
@@ -287,22 +289,24 @@ def _filled_tensor(values: Tensor) -> Tensor:
 
 
 def _joined(parts: list[_Judged], count: int) -> _Judged:
+    def cut(stems: Sequence[Stem]) -> Stem:
+        return _first(stems, count)
+
     return _Judged(
         torch.cat([part.parameters for part in parts])[:count],
         torch.cat([part.values for part in parts])[:count],
-        _joined_stem([part.actor_stem for part in parts], count),
-        _joined_stem([part.critic_stem for part in parts], count),
+        *of_both([part.actor_stem for part in parts], [part.critic_stem for part in parts], cut),
         _joined_memory([part.memory for part in parts], count),
     )
 
 
-def _joined_stem(parts: list[Stem], count: int) -> Stem:
-    return {name: torch.cat([part[name] for part in parts])[:count] for name in parts[0]}
+def _first(stems: Sequence[Stem], count: int) -> Stem:
+    return {name: value[:count] for name, value in joined(stems).items()}
 
 
 def _joined_memory(parts: list[Memory], count: int) -> Memory:
     return Memory(
-        _joined_stem([part.frames for part in parts], count),
+        _first([part.frames for part in parts], count),
         torch.cat([part.actor for part in parts])[:count],
         torch.cat([part.critic for part in parts])[:count],
     )

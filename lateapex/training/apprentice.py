@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lateapex.models import stems
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
@@ -107,13 +108,13 @@ class Apprentice:
         worth = rollout.values, rollout.next_values, rollout.terminated, rollout.truncated
         advantages = gae(rollout.rewards, *worth, discount=self.discount, lam=_LAMBDA)
         returns = torch.from_numpy(advantages + rollout.values).flatten()
-        stem = {name: value.flatten(0, 1) for name, value in rollout.critic_stem.items()}
+        stem = stems.flat(rollout.critic_stem)
         memory, fresh = rollout.critic_memory.flatten(0, 1), rollout.fresh.flatten()
         parts = self._parts(rollout.rewards.shape)
         count = max(round(self.config.epochs * rollout.rewards.size / self.config.batch_size), 1)
         losses = []
         for some in islice(_endless(parts, self._random(3)), count):
-            seen = {name: value[some.rows] for name, value in stem.items()}
+            seen = stems.rows_of(stem, some.rows)
             with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
                 values, _ = self.policy.critic(seen, memory[some.first], fresh[some.rows].view(some.length, -1))
             rows = some.rows

@@ -19,8 +19,8 @@ from lateapex.env.actions import ActionRanges
 from lateapex.env.racing import RacingTask
 from lateapex.env.recorder import EpisodeRecorder
 from lateapex.errors import ConfigError
-from lateapex.models.networks import Stem
 from lateapex.models.policy import Decision, Memory, Policy, Seen
+from lateapex.models.stems import of_both, stacked
 from lateapex.records import EpisodeRecord
 from lateapex.sim.random import ACTION, INPUT, TEACHER, uniforms
 from lateapex.training.exploration import ExplorationConfig, epsilon
@@ -245,9 +245,11 @@ class _Taken:
         following = np.concatenate([values[1:], last.values.numpy()[None]])
         for t, cars, worth in self.cut_values:
             following[t, cars] = worth.numpy()
+        actors, critics = ([getattr(each, name) for each in decisions] for name in ("actor_stem", "critic_stem"))
+        actor_stem, critic_stem = of_both(actors, critics, stacked)
         return Rollout(
-            actor_stem=_stacked([decision.actor_stem for decision in decisions]),
-            critic_stem=_stacked([decision.critic_stem for decision in decisions]),
+            actor_stem=actor_stem,
+            critic_stem=critic_stem,
             actor_memory=torch.stack([memory.actor for memory in self.memories]),
             critic_memory=torch.stack([memory.critic for memory in self.memories]),
             fresh=torch.from_numpy(np.stack(self.fresh)),
@@ -263,7 +265,3 @@ class _Taken:
             laps=self.laps,
             labels=torch.stack(self.labels) if self.labels else None,
         )
-
-
-def _stacked(stems: list[Stem]) -> Stem:
-    return {name: torch.stack([stem[name] for stem in stems]) for name in stems[0]}

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lateapex.config import Config
+from lateapex.models import stems
 from lateapex.models.heads import Head
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
@@ -117,9 +118,11 @@ class PPO:
         settings = self.config
         actor, critic = self.policy.actor, self.policy.critic
         fresh = samples.fresh[some.rows].view(some.length, -1)
+        both = [samples.actor_stem], [samples.critic_stem]
+        actor_stem, critic_stem = stems.of_both(*both, lambda stem: stems.rows_of(stem[0], some.rows))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            parameters, _ = actor(_of(samples.actor_stem, some.rows), samples.actor_memory[some.first], fresh)
-            values, _ = critic(_of(samples.critic_stem, some.rows), samples.critic_memory[some.first], fresh)
+            parameters, _ = actor(actor_stem, samples.actor_memory[some.first], fresh)
+            values, _ = critic(critic_stem, samples.critic_memory[some.first], fresh)
         rough = _roughness(actor.head, parameters, fresh) if settings.smoothing > 0.0 else None
         rows = some.rows
         if some.counted is not None:
@@ -199,8 +202,7 @@ def _samples(rollout: Rollout, seen: VTrace) -> _Samples:
     # Weighted last: what is the same for all actions then still pushes none of them.
     normal = seen.weights * (seen.advantages - seen.advantages.mean()) / (seen.advantages.std() + 1e-8)
     return _Samples(
-        {name: value.flatten(0, 1) for name, value in rollout.actor_stem.items()},
-        {name: value.flatten(0, 1) for name, value in rollout.critic_stem.items()},
+        *stems.of_both([rollout.actor_stem], [rollout.critic_stem], lambda stem: stems.flat(stem[0])),
         rollout.actor_memory.flatten(0, 1),
         rollout.critic_memory.flatten(0, 1),
         rollout.fresh.flatten(),
@@ -209,10 +211,6 @@ def _samples(rollout: Rollout, seen: VTrace) -> _Samples:
         torch.from_numpy(normal).flatten(),
         torch.from_numpy(seen.returns).flatten(),
     )
-
-
-def _of(stem: Stem, rows: Tensor) -> Stem:
-    return {name: value[rows] for name, value in stem.items()}
 
 
 def _explained_variance(values: np.ndarray[Any, Any], returns: np.ndarray[Any, Any]) -> float:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from lateapex.models import stems
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Seen
 from lateapex.records import EpisodeRecord
@@ -22,6 +23,7 @@ class Rollout(NamedTuple):
     actor_stem: Stem
     """`[T, N, ...]` each, what the actor keeps of what it saw"""
     critic_stem: Stem
+    """The same object where both keep the same"""
     actor_memory: Tensor
     """`[T, N, M]` what it remembered when a step began"""
     critic_memory: Tensor
@@ -71,13 +73,13 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
     parts |= {name: torch.cat(parts[name], dim=1) for name in _TENSORS}
     labels = [each.labels for each in rollouts if each.labels is not None]
     stale = any(each.behind is not None for each in rollouts)
+    actor_stem, critic_stem = _joined_stems(rollouts, 1)
     return Rollout(
-        actor_stem=_joined_stem([each.actor_stem for each in rollouts], 1),
-        critic_stem=_joined_stem([each.critic_stem for each in rollouts], 1),
+        actor_stem=actor_stem,
+        critic_stem=critic_stem,
         **parts,
         last=Seen(
-            _joined_stem([each.last.actor_stem for each in rollouts], 0),
-            _joined_stem([each.last.critic_stem for each in rollouts], 0),
+            *_joined_stems([each.last for each in rollouts], 0),
             torch.cat([each.last.values for each in rollouts]),
         ),
         episodes=sorted(
@@ -102,5 +104,6 @@ def _behind(rollout: Rollout) -> NDArray[np.int64]:
     return np.zeros(rollout.rewards.shape[1], np.int64) if rollout.behind is None else rollout.behind
 
 
-def _joined_stem(stems: Sequence[Stem], dim: int) -> Stem:
-    return {name: torch.cat([stem[name] for stem in stems], dim=dim) for name in stems[0]}
+def _joined_stems(parts: Sequence[Rollout | Seen], dim: int) -> tuple[Stem, Stem]:
+    actors, critics = [part.actor_stem for part in parts], [part.critic_stem for part in parts]
+    return stems.of_both(actors, critics, lambda some: stems.joined(some, dim))

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from lateapex.models import stems
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Actor, Critic, Policy
 from lateapex.training.rollout import Rollout
@@ -145,7 +146,7 @@ def _driven(part: Actor | Critic, stem: Stem, memory: Tensor, fresh: Tensor) -> 
     for at in range(0, steps, length):
         some = slice(at, at + length)
         memories.append(memory.expand(len(fresh[some]), *memory.shape))
-        seen = {name: value[some].flatten(0, 1) for name, value in stem.items()}
+        seen = stems.flat({name: value[some] for name, value in stem.items()})
         output, memory = part(seen, memory, fresh[some])
         outputs.append(output)
     joined = torch.cat(outputs)
