@@ -124,7 +124,14 @@ class Storage(Protocol):
         ...
 
 
-STORES: Registry[Callable[[str], Storage]] = Registry("storage", {"s3": "lateapex.storage_s3:S3Storage [aws]"})
+STORES: Registry[Callable[[str], Storage]] = Registry(
+    "storage",
+    {
+        "s3": "lateapex.storage_s3:S3Storage [aws]",
+        "redis": "lateapex.storage_redis:RedisStorage [redis]",
+        "rediss": "lateapex.storage_redis:RedisStorage [redis]",
+    },
+)
 """Kinds of places by the scheme of their URLs; whoever adds one takes the whole URL."""
 
 

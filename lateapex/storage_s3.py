@@ -10,12 +10,10 @@ Objects cannot grow: `append` and `truncate` write the whole file again.
 
 from __future__ import annotations
 
-import random
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -26,12 +24,11 @@ from botocore.parsers import ResponseParserError
 
 from lateapex.errors import ConfigError, RunError, StorageError
 from lateapex.storage import Tagged, too_short
+from lateapex.storage_patience import Patience, Repeater
 
 T = TypeVar("T")
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-_LONGEST_PAUSE_S: Final = 10.0
-
 _CREDENTIALS: Final = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give this machine a role"
 _ADVICE: Final = {
     "AccessDenied": "these credentials may not do that: s3:GetObject, PutObject, DeleteObject, ListBucket are needed",
@@ -52,20 +49,6 @@ _NO_ANSWER: Final = (
     ResponseParserError,
 )
 """Faults of the network or of a store that is just starting or stopping."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long an operation is waited for."""
-
-    connect_s: float = 5.0
-    """For a connection."""
-    answer_s: float = 30.0
-    """For a connected server to send something."""
-    total_s: float = 120.0
-    """For the whole operation with its repetitions: none begins later."""
-    first_pause_s: float = 0.2
-    """Before the first repetition; each pause is up to twice as long as the one before, at most 10 s."""
 
 
 class S3Storage:
@@ -90,7 +73,7 @@ class S3Storage:
     ) -> None:
         self.bucket, self._prefix = _bucket_and_prefix(url)
         self._patience = patience or Patience()
-        self._clock, self._sleep = clock, sleep
+        self._repeated = Repeater(self._patience, _may_pass, clock=clock, sleep=sleep)
         with self._told("reach", ""):
             self._client = _client(self._patience)
 
@@ -201,19 +184,8 @@ class S3Storage:
 
     def _patiently(self, verb: str, name: str, attempt: Callable[[], T]) -> T:
         """Repeat an attempt while its fault may pass and the caller's patience lasts."""
-        end = self._clock() + self._patience.total_s
-        pause = self._patience.first_pause_s
         with self._told(verb, name):
-            while True:
-                try:
-                    return attempt()
-                except (exceptions.ClientError, *_NO_ANSWER) as error:
-                    # Workers that a fault stopped together shall not come back together.
-                    wait = pause * random.uniform(0.5, 1.0)
-                    if not _may_pass(error) or self._clock() + wait > end:
-                        raise
-                    self._sleep(wait)
-                    pause = min(2.0 * pause, _LONGEST_PAUSE_S)
+            return self._repeated(attempt)
 
     @contextmanager
     def _told(self, verb: str, name: str) -> Iterator[None]:
@@ -285,7 +257,7 @@ def _client(patience: Patience) -> Any:
 def _may_pass(error: Exception) -> bool:
     """Whether the same request may succeed later."""
     if not isinstance(error, exceptions.ClientError):
-        return True
+        return isinstance(error, _NO_ANSWER)
     code = error.response.get("Error", {}).get("Code", "")
     return _status(error) in (409, 429) or _status(error) >= 500 or code in ("RequestTimeout", "SlowDown")
 

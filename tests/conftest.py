@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from made_servers import bucket_url, object_store  # noqa: F401 - fixtures
+from made_servers import bucket_url, object_store, redis_server, redis_url  # noqa: F401 - fixtures
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lateapex.storage_s3 import Patience, S3Storage
+from lateapex.storage_patience import Patience
+from lateapex.storage_s3 import S3Storage
 
 
 class Bucket:

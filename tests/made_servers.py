@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -81,6 +82,32 @@ def bucket_url(object_store, monkeypatch) -> str:
     """An empty place in the server's bucket; this process is signed in."""
     sign_in(monkeypatch, object_store)
     return f"s3://{BUCKET}/{uuid.uuid4().hex}"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory) -> Iterator[int]:
+    """The port of a Redis server that asks for a password and keeps nothing on disk."""
+    program = shutil.which("redis-server")
+    assert program is not None, "the tests against real servers need Redis: apt-get install redis-server"
+    folder, (port,) = tmp_path_factory.mktemp("redis"), free_ports(1)
+    command = [program, "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", ""]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([*command, "--requirepass", SECRET], stdout=log, stderr=log)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("REDIS_PASSWORD", SECRET)
+            open_storage(f"redis://127.0.0.1:{port}").write("up", b"")  # waits until the server answers
+        yield port
+    finally:
+        server.terminate()
+        server.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def redis_url(redis_server, monkeypatch) -> str:
+    """An empty place in the server's database; this process is signed in."""
+    monkeypatch.setenv("REDIS_PASSWORD", SECRET)
+    return f"redis://127.0.0.1:{redis_server}/0/{uuid.uuid4().hex}"
 
 
 def free_ports(count: int) -> list[int]:

@@ -15,9 +15,15 @@ from made_bucket import Bucket, made_storage
 from lateapex.errors import ConfigError, RunError, StorageError
 from lateapex.storage import DiskStorage, MemoryStorage, open_storage
 from lateapex.storage_check import require_conditional_writes
+from lateapex.workers.keys import KeyedStorage
 
 
-@pytest.fixture(params=["disk", "memory", "made bucket", pytest.param("real bucket", marks=pytest.mark.servers)])
+@pytest.fixture(
+    params=[
+        *("disk", "memory", "made bucket", "two places"),
+        *(pytest.param(name, marks=pytest.mark.servers) for name in ("real bucket", "real database")),
+    ]
+)
 def storage(request, tmp_path):
     match request.param:
         case "disk":
@@ -26,7 +32,9 @@ def storage(request, tmp_path):
             return MemoryStorage()
         case "made bucket":
             return made_storage(Bucket())
-    return open_storage(request.getfixturevalue("bucket_url"))
+        case "two places":
+            return KeyedStorage(DiskStorage(tmp_path / "run"), MemoryStorage())
+    return open_storage(request.getfixturevalue({"real bucket": "bucket_url"}.get(request.param, "redis_url")))
 
 
 def test_a_file_comes_back_as_it_was_written(storage):

@@ -8,7 +8,8 @@ from made_bucket import Bucket, Clock, made_storage, refusal
 from made_servers import BUCKET, KEY, SECRET
 
 from lateapex.errors import ConfigError, StorageError
-from lateapex.storage_s3 import Patience, S3Storage
+from lateapex.storage_patience import Patience
+from lateapex.storage_s3 import S3Storage
 
 LOST = ReadTimeoutError(endpoint_url="http://store")
 BUSY = refusal("SlowDown", 503)

@@ -15,6 +15,7 @@ from made_bucket import Bucket, Clock, made_storage
 from lateapex.errors import ConfigError, FormatError, LeaseLostError, RunError, StorageError
 from lateapex.storage import DiskStorage, MemoryStorage, open_storage
 from lateapex.workers.exchange import ANNOUNCED, BATCHES, MODELS, SETTINGS, ExchangeSettings, read_settings
+from lateapex.workers.keys import KeyedStorage
 from lateapex.workers.ledger import BatchId
 from lateapex.workers.trainer_side import TrainerSide, open_exchange, read_ledger
 from lateapex.workers.versions import KEPT, read_pointer, read_version
@@ -23,7 +24,12 @@ from lateapex.workers.worker_side import Seats, WorkerSide
 SETTINGS_OF_RUN = ExchangeSettings(run="run", shares=2, ahead=2, max_stale=1, ttl_s=8.0)
 
 
-@pytest.fixture(params=["disk", "memory", "made bucket", pytest.param("real bucket", marks=pytest.mark.servers)])
+@pytest.fixture(
+    params=[
+        *("disk", "memory", "made bucket", "two places"),
+        *(pytest.param(name, marks=pytest.mark.servers) for name in ("real bucket", "real database", "real both")),
+    ]
+)
 def storage(request, tmp_path):
     match request.param:
         case "disk":
@@ -32,7 +38,11 @@ def storage(request, tmp_path):
             return MemoryStorage()
         case "made bucket":
             return made_storage(Bucket())
-    return open_storage(request.getfixturevalue("bucket_url"))
+        case "two places":
+            return KeyedStorage(DiskStorage(tmp_path / "exchange"), MemoryStorage())
+        case "real both":
+            return KeyedStorage(*(open_storage(request.getfixturevalue(name)) for name in ("bucket_url", "redis_url")))
+    return open_storage(request.getfixturevalue({"real bucket": "bucket_url"}.get(request.param, "redis_url")))
 
 
 def trainer_of(storage, saved=None, clock=None, **changes) -> TrainerSide:
