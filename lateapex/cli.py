@@ -26,6 +26,7 @@ from lateapex.commands.line import find_line
 from lateapex.commands.network import app as network_app
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
+from lateapex.commands.scenes import app as scenes_app
 from lateapex.commands.terminal import console
 from lateapex.commands.tracks import app as tracks_app
 from lateapex.commands.train import train
@@ -43,7 +44,7 @@ class _InOrder(TyperGroup):
 
 _ORDER = [
     *("init", "check", "train", "evaluate", "film", "runs", "import"),
-    *("tracks", "rewards", "vehicles", "inputs", "network", "line", "fidelity", "doctor"),
+    *("tracks", "rewards", "vehicles", "scenes", "inputs", "network", "line", "fidelity", "doctor"),
 ]
 
 app = typer.Typer(
@@ -65,7 +66,7 @@ app.command("import", epilog="Example: lateapex import my-model.tar.gz --out run
 app.command("line", epilog="Example: lateapex line oval")(find_line)
 app.command(epilog="Example: lateapex fidelity --traces steps.csv.gz --physics 5")(fidelity)
 app.command(epilog="Example: lateapex doctor")(doctor)
-for _group in (runs_app, tracks_app, rewards_app, vehicles_app, inputs_app, network_app):
+for _group in (runs_app, tracks_app, rewards_app, vehicles_app, scenes_app, inputs_app, network_app):
     app.add_typer(_group)
 
 

@@ -63,6 +63,10 @@ class EpisodeRecord:
     """Which car of the batch drove it."""
     steps: NDArray[Any]
     """Rows of `STEP_DTYPE`, `[T]`, the prepare row included."""
+    car_episode: int | None = None
+    """Which of the car's episodes it is, from 0: its draws belong to (seed, car, car_episode). None: not known."""
+    scene: Mapping[str, float] | None = None
+    """What differed in it from the plain world, by the names of `world.variation`; None where nothing varies."""
 
     @property
     def status(self) -> str:

@@ -35,6 +35,9 @@ VehicleName = Annotated[
     str | None,
     typer.Option(help="Name (see lateapex vehicles list) or path; by the version of the metadata if not given."),
 ]
+SceneName = Annotated[
+    str | None, typer.Option(help="What varies from episode to episode: name (see lateapex scenes list) or path.")
+]
 NetworkName = Annotated[
     str | None,
     typer.Option(
@@ -102,6 +105,7 @@ def train(
     model_metadata: Metadata = None,
     hyperparameters: HyperparametersFile = None,
     vehicle: VehicleName = None,
+    scene: SceneName = None,
     preset: PresetName = None,
     algorithm: AlgorithmName = None,
     network: NetworkName = None,
@@ -226,12 +230,13 @@ def _header(trainer: Trainer, storage: Storage, config: TrainConfig) -> str:
     sensors = " + ".join(words.get(name, name.lower().replace("_", " ")) for name in task.metadata.sensors)
     helpers = trainer.policy.blueprint.assisted
     helped = f"assisted: {', '.join(helpers)} · " if helpers else ""
+    varied = "" if task.varied is None else f"scene {task.varied.scenes.name} · "
     again = f" · from step {trainer.progress.steps:,}" if trainer.progress.steps else ""
     if config.pretrained is not None and not again:
         again = f" · from {config.pretrained}"
     return (
         f"{where} · {config.cars} cars · {len(task.actions)} actions · "
-        f"{sensors} {width}x{height} · {config.vehicle} · {_learner(config)} · {helped}seed {config.seed} · "
+        f"{sensors} {width}x{height} · {config.vehicle} · {varied}{_learner(config)} · {helped}seed {config.seed} · "
         f"{storage.url}{again}"
     )
 

@@ -28,10 +28,12 @@ from lateapex.env.reward_base import Reward
 from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PAUSE, PREPARE, Quirks, begin, judge, note
 from lateapex.env.sensors import Look, Observation, Senses, SensorSettings
 from lateapex.env.starts import RandomStarts, StartPoses, Starts
+from lateapex.env.variations import Scenes, Variations, scenes_of
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata
 from lateapex.records import STATUSES, STEP_DTYPE
 from lateapex.sim.simulator import Simulator
+from lateapex.world.scene_files import SceneRanges
 from lateapex.world.track import Track, load_track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 from lateapex.world.vehicles import load_vehicle, vehicle_of_version
@@ -63,6 +65,8 @@ class RacingTask:
         state: `observations` has the cars' state too, under the name STATE; see `env.privileged`.
         mirror: every other car of each track sees a world where left is right, and steers to the other side of what it
             is told; rewards, rules and records are of the real one.
+        scene: what varies from episode to episode: name or path of a scene's file, its ranges, or whatever draws the
+            values; nothing if not given.
         first_car: number of the first car. Cars from it on do what those of these numbers would do in one task of all:
             so a task can be shared out, in parts that begin with whole worlds.
     """
@@ -88,6 +92,7 @@ class RacingTask:
         race: RaceConfig | None = None,
         state: bool = False,
         mirror: bool = False,
+        scene: Scenes | SceneRanges | str | None = None,
         first_car: int = 0,
     ) -> None:
         self.quirks: Quirks = _checked_quirks(quirks)
@@ -123,6 +128,7 @@ class RacingTask:
             pictures=pictures,
         )
         self._keep_books()
+        self._vary(scenes_of(scene))
         self.race = None if race.is_plain else Race(race, self.simulator, self.lengths, quirks, first_car // race.cars)
         """What is more than a time trial with one life; None: nothing."""
 
@@ -153,6 +159,10 @@ class RacingTask:
         self._before = self.simulator.cars.copy()
         self._shared = {"waypoints": [self._waypoints[place] for place in self._first_track]}
 
+    def _vary(self, scenes: Scenes | None) -> None:
+        self.varied = None if scenes is None else Variations(scenes, self.simulator, int(self.numbers[0]), self._senses)
+        """What differs from episode to episode; None: nothing."""
+
     @property
     def sensor(self) -> str:
         """Name of the camera."""
@@ -174,11 +184,15 @@ class RacingTask:
 
         Args:
             cars: `[M]` which.
-            poses: where; drawn from `starts` if not given.
+            poses: where; drawn from `starts`, and moved as the scene says, if not given.
         """
         following, grid = self.episodes["episode"][cars] + 1, poses is None
+        if self.varied is not None:
+            self.varied.begin(cars, self.seed, following)
         if poses is None:
             poses = self.starts.draw(self.seed, self.numbers[cars], following)
+            if self.varied is not None:
+                poses = self.varied.moved(cars, poses)
         if len(self.tracks) > self._tracks_given:
             self._turn_round(cars)
         if self.race is not None:
@@ -189,7 +203,10 @@ class RacingTask:
 
     def _look(self, cars: NDArray[np.int64], meanwhile: Callable[[], None] | None = None) -> None:
         episodes = self.episodes["episode"], self.episodes["steps"], self.episodes["progress"]
-        self._senses.look(Look(self.simulator, cars, self.seed, *episodes, int(self.numbers[0]), meanwhile))
+        look = Look(self.simulator, cars, self.seed, *episodes, int(self.numbers[0]), meanwhile)
+        self._senses.look(look)
+        if self.varied is not None:
+            self.varied.hold_back(look)
 
     def _turn_round(self, cars: NDArray[np.int64]) -> None:
         """Give each car the direction of its next episode: every other one is driven on the reverse of its track."""
@@ -240,7 +257,10 @@ class RacingTask:
             crashed=crashed,
             objects=objects,
         )
-        self.simulator.step(commands.steering, commands.throttle, held)
+        if self.varied is None:
+            self.simulator.step(commands.steering, commands.throttle, held)
+        else:
+            self.varied.step(commands, held, self.seed, episodes)
         truncated = (episodes["steps"] >= self.max_steps) & ~terminated
         if race is not None:
             race.put_back(episodes)
@@ -268,6 +288,7 @@ class RacingTask:
         return {
             **self.simulator.snapshot(),
             **({} if self.race is None else self.race.snapshot()),
+            **({} if self.varied is None else self.varied.snapshot()),
             "episodes": self.episodes.copy(),
             "observations": {name: seen.copy() for name, seen in self.observations.items()},
         }
@@ -277,6 +298,8 @@ class RacingTask:
         self.simulator.restore(dict(snapshot))
         if self.race is not None:
             self.race.restore(snapshot)
+        if self.varied is not None:
+            self.varied.restore(snapshot)
         self.episodes[:] = snapshot["episodes"]
         for name, seen in self.observations.items():
             seen[:] = snapshot["observations"][name]

@@ -44,6 +44,8 @@ class EpisodeRecorder:
             track_length=float(self._task.lengths[car]),
             car=int(self._task.numbers[car]),
             steps=self._rows[car, : self._length[car]].copy(),
+            car_episode=int(self._task.episodes["episode"][car]),
+            scene=None if self._task.varied is None else self._task.varied.of_episode(car),
         )
 
     def forget(self) -> None:

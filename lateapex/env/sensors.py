@@ -285,6 +285,14 @@ class Senses:
         self.pictures: NDArray[np.uint8] = seen if settings.colour and pictures else seen[..., 0]
         """What the camera's first lens saw, `[N, H, W]`, or `[N, H, W, 3]` in colour; a view."""
 
+    def draws(self, name: str) -> bool:
+        """Whether a sensor gives pictures."""
+        return bool(self._open[name].eyes)
+
+    def filled(self, name: str, look: Look) -> NDArray[np.int64]:
+        """Those of the cars that look around to whom a sensor gives something new."""
+        return self._open[name].filled(look)
+
     def look(self, look: Look) -> None:
         """Let some cars look around; `look.meanwhile` is called while pictures are drawn, if any are."""
         for name, sensor in self._open.items():

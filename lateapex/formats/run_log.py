@@ -12,7 +12,7 @@ import numpy as np
 
 from lateapex.errors import FormatError
 from lateapex.formats.json_text import parse_object, shown
-from lateapex.records import EvaluationRecord, FindingRecord, Payment, TrackEvaluation, UpdateRecord
+from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, Payment, TrackEvaluation, UpdateRecord
 
 Logged: TypeAlias = UpdateRecord | EvaluationRecord | FindingRecord
 
@@ -29,6 +29,12 @@ def json_line(record: Logged) -> str:
     """Return a record's line, with its end; what is not finite becomes null."""
     values = {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
     return json.dumps({"kind": _NAMES[type(record)], **values}, allow_nan=False) + "\n"
+
+
+def scene_line(episode: int, record: EpisodeRecord) -> str:
+    """Return a line on how the world differed in an episode, with its end; `episode` is its number in the traces."""
+    about = {"episode": episode, "track": record.track, "car": record.car, "car_episode": record.car_episode}
+    return json.dumps({**about, "scene": record.scene}, allow_nan=False) + "\n"
 
 
 def read_run_log(text: str, source: str) -> Iterator[Logged]:

@@ -15,6 +15,7 @@ from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, SETTINGS, open_tra
 from lateapex.models.user_code import is_reference
 from lateapex.storage import DiskStorage, Storage
 from lateapex.training.checkpoint import CODE
+from lateapex.world.scene_files import is_scene_path
 from lateapex.world.track_list import labels, names_file, split_tracks
 from lateapex.world.vehicles import is_vehicle_path
 
@@ -101,6 +102,8 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             moved[key] = str(folder / path)
     if isinstance(vehicle := moved.get("vehicle"), str) and is_vehicle_path(vehicle):
         moved["vehicle"] = _unless_home(vehicle, folder)
+    if isinstance(scene := moved.get("scene"), str) and is_scene_path(scene):
+        moved["scene"] = _unless_home(scene, folder)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)
     moved |= _references(values, lambda reference: str(folder / reference))

@@ -18,6 +18,7 @@ from lateapex.env.reward_base import Reward
 from lateapex.env.starts import starts_of
 from lateapex.jobs.assists import make_teacher
 from lateapex.jobs.run_folder import SETTINGS, read_settings, read_tracks, run_assisted, run_metadata, run_vehicle
+from lateapex.jobs.scenes import scene_of
 from lateapex.jobs.train_config import TrainConfig
 from lateapex.models.blueprint import Blueprint, HeadName
 from lateapex.models.policy import Policy
@@ -47,6 +48,7 @@ class RunParts:
     """
 
     def __init__(self, storage: Storage, config: TrainConfig | None = None) -> None:
+        self.url = storage.url
         self.config = config or parse(TrainConfig, read_settings(storage), f"{storage.url}/{SETTINGS}")
         self.code = user_code(storage)
         self._assisted = run_assisted(storage)
@@ -93,6 +95,7 @@ class RunParts:
             alternate_direction=config.starts.alternate_direction,
             state=config.critic == "state",
             mirror=config.mirror,
+            scene=scene_of(config.scene, f"{self.url}/{SETTINGS}"),
             first_car=cars.first,
             **self._shared,
         )

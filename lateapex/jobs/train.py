@@ -35,6 +35,7 @@ from lateapex.jobs.run_folder import (
 )
 from lateapex.jobs.run_parts import RunParts
 from lateapex.jobs.runs import contents, log_of
+from lateapex.jobs.scenes import scene_values
 from lateapex.jobs.train_config import TrainConfig, merge, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
 from lateapex.models.model_file import read_model
@@ -117,6 +118,7 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
     """
     inputs = read_inputs(config)
     config = _resolved(config)
+    config = config.model_copy(update={"scene": scene_values(config.scene)})
     if config.vehicle == AUTO:
         config = config.model_copy(update={"vehicle": inputs.vehicle.name})
     reward = job_reward(

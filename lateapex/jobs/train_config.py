@@ -29,6 +29,7 @@ from lateapex.training.ppo import PPOConfig
 from lateapex.training.sac import SACConfig
 from lateapex.training.teacher import TeacherConfig
 from lateapex.training.trainer import TrainerConfig
+from lateapex.world.scene_files import NONE
 from lateapex.world.vehicles import AUTO
 
 _OUR_NAMES: Final = {
@@ -86,6 +87,8 @@ class TrainConfig(Config):
     """What happens to pictures before the network, in this order: names with options, or classes of a user's file."""
     mirror: bool = False
     """Every other car learns in a world where left is right."""
+    scene: str | dict[str, Any] = NONE
+    """What varies from episode to episode of training: name of a scene, path of a file, or its tables themselves."""
     colour: bool = False
     """Whether the network sees red, green and blue; the original's sees grey."""
     seed: int = Field(default=0, ge=0, lt=2**63)

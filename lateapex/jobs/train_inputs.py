@@ -17,6 +17,7 @@ from lateapex.jobs.config_file import read_text
 from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_assisted, run_metadata
+from lateapex.jobs.scenes import scene_of
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_code import file_of, in_run, is_reference, read_code
@@ -41,6 +42,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
             f"{config.race.race_type} is trained on one track; {len(tracks)} are given, leave out all but one"
         )
     worlds_of(config.race, config.cars)
+    scene_of(config.scene)
     reward, _ = read_reward(config.reward)
     metadata = default_metadata()
     if config.model_metadata is not None:

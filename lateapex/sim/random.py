@@ -30,6 +30,10 @@ OBSTACLE: Final = 11
 """Purpose: where obstacles and bot cars stand; the car is the world, index is the thing."""
 LANE_CHANGE: Final = 12
 """Purpose: when a bot car changes lanes; the car is the world, index is 65536 times the bot, plus the change."""
+DISTURBANCE: Final = 32
+"""Purpose: the noise of a command, and the jolts of a car; index is the step."""
+SCENE: Final = 31
+"""Purpose: what varies in an episode; index is a quarter of the quantity's place."""
 TEACHER: Final = 6
 """Purpose: whether a teacher takes the action; index is the step."""
 

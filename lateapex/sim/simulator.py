@@ -97,7 +97,8 @@ class Simulator:
         self.scenes = looks
         self._ground: Ground | None = None
         self._views = [view_of(self.vehicle.camera, height, width, left) for left in eyes]
-        self._vehicles = vehicle_records([self.vehicle] * len(places))
+        self.vehicles = vehicle_records([self.vehicle] * len(places))
+        """`[N]` of VEHICLE_DTYPE: what each car is; whoever changes it keeps it."""
         self._colour = colour
         self.picture_shape = _picture_shape(height, width, colour, len(self._views))
         """Shape of one car's picture."""
@@ -115,7 +116,7 @@ class Simulator:
 
     def _compile(self) -> None:
         """Compile all kernels now, or load them, so that no step has to wait for it."""
-        none, cars, vehicles = np.zeros(0), self.cars[:0], self._vehicles[:0]
+        none, cars, vehicles = np.zeros(0), self.cars[:0], self.vehicles[:0]
         nobody = np.zeros(0, np.int64)
         self.place(nobody, 0.0, 0.0, 0.0)
         self.place_on_line(nobody, 0.0, 0.0, 0.0)
@@ -139,7 +140,7 @@ class Simulator:
         which = np.ascontiguousarray(cars, np.int64)
         poses = np.empty((3, len(which)))
         poses[0], poses[1], poses[2] = x, y, yaw
-        _place_some(which, poses, self.cars, self._vehicles, self.tables)
+        _place_some(which, poses, self.cars, self.vehicles, self.tables)
         self._let_follow()
 
     def place_on_line(
@@ -156,7 +157,7 @@ class Simulator:
         which = np.ascontiguousarray(cars, np.int64)
         poses = np.empty((3, len(which)))
         poses[0], poses[1], poses[2] = fraction, offset, heading
-        _place_some_on_line(which, poses, self.cars, self._vehicles, self.tables)
+        _place_some_on_line(which, poses, self.cars, self.vehicles, self.tables)
         self._let_follow()
 
     def _let_follow(self) -> None:
@@ -183,7 +184,7 @@ class Simulator:
 
         def move(first: int) -> None:
             part = slice(first, first + size)
-            state, vehicles = self.cars[part], self._vehicles[part]
+            state, vehicles = self.cars[part], self.vehicles[part]
             _step_all(state, vehicles, self.tables, angles[part], speeds[part], standing[part], STEP_SECONDS)
 
         others = [self._pool.submit(move, first) for first in range(size, self.count, size)] if self._pool else []

@@ -4,6 +4,7 @@
     metrics/TrainingMetrics.json          one entry for each episode of training and evaluation
     logs/training.log                     the original's lines
     logs/training.jsonl                   one JSON object for each update, evaluation and finding
+    logs/scenes.jsonl                     one for each episode of training in which the world varied: how
 
 Records are held in memory and written when an iteration is full, after each update and evaluation, and by `flush`.
 An episode belongs to the iteration in which it ends, whichever update paid for it: readers count on equal iterations.
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
-from lateapex.formats.run_log import json_line
+from lateapex.formats.run_log import json_line, scene_line
 from lateapex.formats.simtrace import write_log_lines, write_rows
 from lateapex.formats.trace import HEADER
 from lateapex.formats.training_log import (
@@ -53,6 +54,7 @@ class RunFolderSink:
         self._metrics = _Metrics(storage)
         self._log = _Log(storage, "logs/training.log", head)
         self._updates = _Log(storage, "logs/training.jsonl")
+        self._scenes = _Log(storage, "logs/scenes.jsonl")
         self._episodes = 0  # of training, finished
         self._steps = 0  # in them
         self._judged = 0  # entries of the metrics that came before the newest evaluation's verdict
@@ -81,6 +83,7 @@ class RunFolderSink:
         self._metrics.flush_if_grown()
         self._log.flush()
         self._updates.flush()
+        self._scenes.flush()
 
     def flush(self) -> None:
         """Make everything so far durable, the unfinished iteration as a short file.
@@ -92,6 +95,7 @@ class RunFolderSink:
         self._metrics.flush()
         self._log.flush()
         self._updates.flush()
+        self._scenes.flush()
 
     def state(self) -> dict[str, int]:
         """Flush, and say how far this sink has come."""
@@ -104,6 +108,7 @@ class RunFolderSink:
             "judged": self._judged,
             "log_bytes": self._log.size,
             "update_bytes": self._updates.size,
+            "scene_bytes": self._scenes.size,
         }
 
     def restore(self, state: Mapping[str, int]) -> None:
@@ -124,6 +129,7 @@ class RunFolderSink:
         self._judged = state.get("judged", 0)
         self._log.cut(state.get("log_bytes", 0))
         self._updates.cut(state.get("update_bytes", 0))
+        self._scenes.cut(state.get("scene_bytes", 0))
         self._metrics.cut(state.get("metrics", 0))
         self._traces.cut(self._episodes)
         self._best = _last_best(self._updates.text())
@@ -139,6 +145,8 @@ class RunFolderSink:
             self._steps += len(record.steps)
             self._traces.add(number, write_rows(number, record))
             self._log.add(write_log_lines(number, record))
+            if record.scene is not None:
+                self._scenes.add(scene_line(number, record))
         # An evaluation repeats the last training episode; one before any counts with the first iteration.
         last = max(self._episodes, 1) - 1
         iteration, place = divmod(last, self._per_iteration)

@@ -24,6 +24,7 @@ from lateapex.records import STEP_DTYPE
 from lateapex.sim.state import STATE_DTYPE
 from lateapex.sim.traffic import THING_DTYPE
 from lateapex.storage import Storage
+from lateapex.world.variation import VARIATION_DTYPE
 
 STATE: Final = "model/training_state.pt"
 NAMES: Final = "model/deepracer_checkpoints.json"
@@ -36,6 +37,7 @@ _DTYPES: Final = {
     "episodes": EPISODE_DTYPE,
     "mishaps": MISHAP_DTYPE,
     "rows": STEP_DTYPE,
+    "variation": VARIATION_DTYPE,
 }
 
 

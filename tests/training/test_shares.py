@@ -41,6 +41,7 @@ TASKS: dict[str, dict[str, Any]] = {
     "mirror": {"track": ["oval", "kidney"], "mirror": True},
     "round robin": {"starts": RoundRobinStarts(advance=0.05, spread=0.01)},
     "lidar": {"metadata": LIDAR},
+    "scene": {"metadata": LIDAR, "scene": "sim2real", "track": ["oval", "kidney"]},
     "boxes": {"race": RaceConfig(race_type="OBJECT_AVOIDANCE", number_of_obstacles=4, number_of_resets=3)},
     "bots": {
         "race": RaceConfig(

@@ -1,0 +1,84 @@
+"""`lateapex scenes`: what can vary from episode to episode, and what each scene lets vary."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from lateapex.commands.terminal import Json, table_console
+
+app = typer.Typer(
+    name="scenes",
+    help="List and show scenes: what varies from episode to episode of training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command("list", epilog="Example: lateapex scenes list")
+def list_scenes(json_line: Json = False) -> None:
+    """List the presets, and all that can vary."""
+    from lateapex.world.scene_files import load_scene, scene_names
+    from lateapex.world.variation import QUANTITIES
+
+    found = [load_scene(name) for name in scene_names()]
+    if json_line:
+        quantities = [quantity._asdict() for quantity in QUANTITIES]
+        print(json.dumps({"scenes": [scene.to_values() for scene in found], "quantities": quantities}))
+        return
+    console = table_console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("scene", "varies", "what for"):
+        table.add_column(title)
+    for scene in found:
+        table.add_row(scene.name, str(len(scene.ranges)), scene.about)
+    console.print(table)
+    console.print()
+    console.print(_quantities())
+    console.print("next: lateapex scenes show sim2real, or lateapex train --track kidney --scene mild", markup=False)
+
+
+def _quantities() -> Table:
+    from lateapex.world.variation import QUANTITIES
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("can vary", "usual", "from", "to", "unit", "what"):
+        table.add_column(title, justify="right" if title in ("usual", "from", "to") else "left")
+    for item in QUANTITIES:
+        numbers = (f"{number:g}" for number in (item.neutral, item.low, item.high))
+        table.add_row(item.name, *numbers, item.unit, item.what)
+    return table
+
+
+@app.command(epilog="Example: lateapex scenes show sim2real")
+def show(
+    name: Annotated[str, typer.Argument(help="Name as listed, or path of a file (.toml).")],
+    toml: Annotated[bool, typer.Option("--toml", help="Print it as a file to start your own from.")] = False,
+    json_line: Json = False,
+) -> None:
+    """Show the ranges of a scene."""
+    from lateapex.world.scene_files import load_scene, write_scene
+    from lateapex.world.variation import QUANTITIES
+
+    scene = load_scene(name)
+    if toml:
+        print(write_scene(scene), end="")
+        return
+    if json_line:
+        print(json.dumps(scene.to_values()))
+        return
+    console = table_console()
+    console.print(f"{scene.name}: {scene.about}" if scene.about else scene.name, markup=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("varies", "from ... to", "unit", "what"):
+        table.add_column(title)
+    for item in QUANTITIES:
+        if (drawn := scene.ranges.get(item.name)) is not None:
+            table.add_row(item.name, str(drawn), item.unit, item.what)
+    console.print(table if scene.ranges else "nothing varies", markup=False)
+    console.print(f"next: lateapex train --track kidney --scene {name}", markup=False)

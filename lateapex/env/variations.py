@@ -1,0 +1,149 @@
+"""What varies from episode to episode of a task: drawn when a car begins, and put into its world.
+
+Each car and episode has a draw of its own, so that cars which are shared out, resumed or driven again vary alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lateapex.env.actions import Commands
+from lateapex.env.late_senses import LateSenses
+from lateapex.env.sensors import Look, Senses
+from lateapex.env.starts import StartPoses
+from lateapex.sim.actuators import Actuators
+from lateapex.sim.random import SCENE, uniforms
+from lateapex.sim.simulator import Simulator
+from lateapex.sim.state import vehicle_records
+from lateapex.world.scene_files import SceneRanges, load_scene
+from lateapex.world.variation import QUANTITIES, neutral
+
+
+class Scenes(Protocol):
+    """Says how the world of a car's next episode differs."""
+
+    name: str
+
+    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[Any]:
+        """Values of some cars' episodes, `[M]` of VARIATION_DTYPE.
+
+        Args:
+            seed: of the task.
+            cars, episodes: `[M]` numbers, counted from 0.
+        """
+        ...
+
+
+class DrawnScenes:
+    """Scenes whose values are drawn from ranges."""
+
+    def __init__(self, ranges: SceneRanges) -> None:
+        self.name = ranges.name
+        self._ranges = ranges
+
+    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[Any]:
+        """Draw from the stream that belongs to each car and episode."""
+        blocks = [uniforms(seed, cars, episodes, SCENE, block) for block in range(-(-len(QUANTITIES) // 4))]
+        return self._ranges.sample(np.concatenate(blocks, axis=1))
+
+
+def scenes_of(scene: Scenes | SceneRanges | str | None) -> Scenes | None:
+    """Scenes of what a caller may give: themselves, ranges, or the name or path of a file.
+
+    Returns:
+        None where nothing varies.
+
+    Raises:
+        ConfigError: see `load_scene`.
+    """
+    found = load_scene(scene) if isinstance(scene, str) else scene
+    if isinstance(found, SceneRanges):
+        return DrawnScenes(found) if found.ranges else None
+    return found
+
+
+class Variations:
+    """The values of all cars' episodes, and what they do to a task.
+
+    Args:
+        scenes: where values come from.
+        simulator: the cars.
+        first_car: number of the first car.
+        senses: what the cars sense, which latency holds back.
+    """
+
+    def __init__(self, scenes: Scenes, simulator: Simulator, first_car: int, senses: Senses) -> None:
+        self.scenes = scenes
+        self.values = neutral(simulator.count)
+        """`[N]` of VARIATION_DTYPE: those of each car's episode."""
+        self.actuators = Actuators(simulator, first_car)
+        self._late = LateSenses(senses)
+        self._simulator, self._first_car = simulator, first_car
+        self._plain = vehicle_records([simulator.vehicle])[0]
+
+    def begin(self, cars: NDArray[np.int64], seed: int, episodes: NDArray[np.int64]) -> None:
+        """Draw the values of the episodes that some cars begin, `[M]`."""
+        self.values[cars] = self.scenes.draw(seed, self._first_car + cars, episodes)
+        self.actuators.begin(cars)
+        self._apply(cars)
+
+    def _apply(self, cars: NDArray[np.int64]) -> None:
+        """Put the values of some cars where they work."""
+        values = self.values[cars]
+        vehicles = np.full(len(cars), self._plain)
+        vehicles["friction"] *= values["car.grip"]
+        for name in ("slip_forward", "slip_sideways", "slip_sideways_rear"):
+            vehicles[name] *= values["car.slip"]
+        vehicles["yaw_inertia"] *= values["car.yaw_inertia"]
+        vehicles["steering_lag"] += values["car.steering_lag"]
+        self._simulator.vehicles[cars] = vehicles
+        constants = self.actuators.constants[cars]
+        constants["latency"] = values["action.latency"]
+        constants["steering_noise"] = np.radians(values["action.steering_noise_deg"])
+        constants["speed_noise"] = values["action.speed_noise"]
+        constants["steering_scale"] = values["car.steering_scale"]
+        constants["steering_bias"] = np.radians(values["car.steering_bias_deg"])
+        constants["speed_scale"] = values["car.speed_scale"]
+        constants["speed_lag"] = values["car.speed_lag"]
+        constants["jolt"] = values["car.jolt"]
+        constants["jolt_turn"] = np.radians(values["car.jolt_turn_deg"])
+        self.actuators.constants[cars] = constants
+        self._late.set_latency(cars, values["sensor.latency"].astype(np.int64))
+
+    def moved(self, cars: NDArray[np.int64], poses: StartPoses) -> StartPoses:
+        """Start poses `[M]` of some cars, moved by what their episodes ask for."""
+        values = self.values[cars]
+        return StartPoses(
+            poses.fraction,
+            poses.offset + values["start.offset"],
+            poses.heading + np.radians(values["start.heading_deg"]),
+        )
+
+    def step(self, commands: Commands, held: NDArray[np.bool_], seed: int, episodes: NDArray[Any]) -> None:
+        """Drive all cars for a step by what reaches them of the commands; `[N]` each, see `Actuators.step`."""
+        owners = {"episodes": episodes["episode"], "steps": episodes["steps"]}
+        self.actuators.step(commands.steering, commands.throttle, held, seed=seed, **owners)
+
+    def hold_back(self, look: Look) -> None:
+        """Let the cars that looked around have what they sense by their latency, in place of what there is now."""
+        self._late.hold_back(look)
+
+    def of_episode(self, car: int) -> dict[str, float]:
+        """All values of a car's episode that are not neutral, by name."""
+        values = self.values[car]
+        return {item.name: float(values[item.name]) for item in QUANTITIES if values[item.name] != item.neutral}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that varies and is under way, as copies."""
+        return {"variation": self.values.copy(), "actuators": self.actuators.snapshot(), "held": self._late.snapshot()}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Return to a snapshot of as many cars."""
+        self.values[:] = snapshot["variation"]
+        self._apply(np.arange(len(self.values)))
+        self.actuators.restore(snapshot["actuators"])
+        self._late.restore(snapshot["held"])

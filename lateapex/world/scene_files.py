@@ -1,0 +1,147 @@
+"""Which scenes there are, in the sense of ranges: presets, and files of one's own.
+
+A file is TOML: a table for each part of the world (`[car]`, `[action]` ...) with a range for whatever varies, and
+`base`, the preset whose other ranges hold too. The presets are such files, in `data/scenes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from lateapex.config import read_toml
+from lateapex.errors import ConfigError, did_you_mean
+from lateapex.world.variation import PLACES, Range, parse_range, quantity_of, sample
+
+NONE: Final = "none"
+"""The scene in which nothing varies."""
+
+
+@dataclass(frozen=True)
+class SceneRanges:
+    """What varies, and how."""
+
+    name: str = NONE
+    about: str = ""
+    """A sentence for the list of scenes."""
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    """By the names of quantities, in their order."""
+
+    def sample(self, draws: NDArray[np.float64]) -> NDArray[Any]:
+        """Values of episodes; see `variation.sample`."""
+        return sample(self.ranges, draws)
+
+    def to_values(self) -> dict[str, Any]:
+        """As a file has it, without `base`, so that later presets do not change it."""
+        tables: dict[str, Any] = {"name": self.name, "about": self.about}
+        for name, drawn in self.ranges.items():
+            table, _, key = name.partition(".")
+            tables.setdefault(table, {})[key] = drawn.to_value()
+        return tables
+
+
+def scene_names() -> list[str]:
+    """Names of the presets, sorted."""
+    folder = resources.files("lateapex") / "data" / "scenes"
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+
+
+def is_scene_path(text: str) -> bool:
+    """Whether a text is the path of a scene's file, not the name of a preset."""
+    return "/" in text or text.startswith("~") or text.endswith(".toml")
+
+
+def load_scene(name_or_path: str | Path) -> SceneRanges:
+    """Load a preset by its name, or a scene from a file.
+
+    Args:
+        name_or_path: text is a path if it has a separator, begins with `~` or ends in `.toml`.
+
+    Raises:
+        ConfigError: no such name or file; the file holds no scene.
+    """
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or is_scene_path(text):
+        return _load_file(Path(name_or_path))
+    names = scene_names()
+    if text not in names:
+        guess = did_you_mean(text, names) or "; known: " + ", ".join(names)
+        raise ConfigError(f"no scene is called {text!r}{guess}, or give the path of a file such as my_scene.toml")
+    file = resources.files("lateapex") / "data" / "scenes" / f"{text}.toml"
+    return read_scene(file.read_text(encoding="utf-8"), file.name, text)
+
+
+def read_scene(text: str, source: str, name: str | None = None) -> SceneRanges:
+    """Read a scene from TOML.
+
+    Args:
+        source: the file's name, for messages.
+        name: of the scene where the file gives none; the file's own name without its ending if not given.
+
+    Raises:
+        ConfigError: not TOML, an unknown name, or no range.
+    """
+    return parse_scene({"name": name or Path(source).stem, **read_toml(text, source)}, source)
+
+
+def parse_scene(values: Mapping[str, Any], source: str) -> SceneRanges:
+    """Make a scene of tables of ranges, and of `base`, the preset whose other ranges hold too.
+
+    Raises:
+        ConfigError: as for read_scene.
+    """
+    tables = dict(values)
+    words = {key: tables.pop(key, "") for key in ("name", "about", "base")}
+    for key, word in words.items():
+        if not isinstance(word, str):
+            raise ConfigError(f"{source}: {key} is {word!r}; a text is needed")
+    base = words["base"]
+    if base and base not in scene_names():
+        known = scene_names()
+        guess = did_you_mean(base, known) or "; known: " + ", ".join(known)
+        raise ConfigError(f"{source}: base is {base!r}, which is no preset{guess}")
+    ranges = dict(load_scene(base).ranges) if base else {}
+    known_tables = list(dict.fromkeys(name.partition(".")[0] for name in PLACES))
+    for table, found in tables.items():
+        if table not in known_tables:
+            guess = did_you_mean(table, known_tables) or "; known: " + ", ".join(known_tables)
+            raise ConfigError(f"{source}: a scene has no table [{table}]{guess}")
+        if not isinstance(found, Mapping):
+            raise ConfigError(
+                f"{source}: {table} is {found!r}; a table is needed: write [{table}] on a line of its own"
+            )
+        ranges |= {f"{table}.{key}": parse_range(f"{table}.{key}", value, source) for key, value in found.items()}
+    # A range that is nothing but the neutral value says that this does not vary, whatever the base has.
+    varied = {name: drawn for name, drawn in ranges.items() if not _changes_nothing(name, drawn, source)}
+    return SceneRanges(
+        words["name"] or "own", words["about"], {name: varied[name] for name in PLACES if name in varied}
+    )
+
+
+def write_scene(scene: SceneRanges) -> str:
+    """Return a scene as TOML."""
+    return tomli_w.dumps(scene.to_values())
+
+
+def _changes_nothing(name: str, drawn: Range, source: str) -> bool:
+    return drawn.low == drawn.high == quantity_of(name, source).neutral
+
+
+def _load_file(path: Path) -> SceneRanges:
+    try:
+        text = path.expanduser().read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"there is no scene file {path}; lateapex scenes show sim2real --toml prints one to start from"
+        ) from None
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of nobody; ValueError: no UTF-8, a zero byte
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read {path}: {reason}; a TOML file is needed") from None
+    return read_scene(text, str(path))
