@@ -31,6 +31,7 @@ from lateapex.commands.terminal import console
 from lateapex.commands.tracks import app as tracks_app
 from lateapex.commands.train import train
 from lateapex.commands.vehicles import app as vehicles_app
+from lateapex.commands.worker import worker
 from lateapex.errors import LateapexError
 
 
@@ -43,7 +44,7 @@ class _InOrder(TyperGroup):
 
 
 _ORDER = [
-    *("init", "check", "train", "evaluate", "film", "runs", "import"),
+    *("init", "check", "train", "worker", "evaluate", "film", "runs", "import"),
     *("tracks", "rewards", "vehicles", "scenes", "inputs", "network", "line", "fidelity", "doctor"),
 ]
 
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.command(epilog="Example: lateapex init my-car")(init)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex train --track kidney --until-laps")(train)
+app.command(epilog="Example: lateapex worker --exchange meeting-place")(worker)
 app.command(epilog="Example: lateapex evaluate runs/kidney-lean-0 --trials 5")(evaluate)
 app.command(epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film)
 app.command("import", epilog="Example: lateapex import my-model.tar.gz --out runs/my-model")(import_run)

@@ -146,7 +146,8 @@ class UpdateRecord:
     """None where no episode finished."""
     seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds by phase, none counted twice: simulate (physics and pictures), inference, reward (while other
-    threads draw), update, save (since the update before); the only part that two equal runs differ in."""
+    threads draw), update, save (since the update before); exchange (publishing, and waiting for workers) in place of
+    the first three where others drive. The only part that two equal runs differ in."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from typing import Final, NamedTuple, Protocol
 
 from lateapex.errors import RunError, StorageError
 from lateapex.registry import Registry
+from lateapex.storage_patience import Patience
 
 
 class Tagged(NamedTuple):
@@ -124,7 +125,7 @@ class Storage(Protocol):
         ...
 
 
-STORES: Registry[Callable[[str], Storage]] = Registry(
+STORES: Registry[Callable[[str, Patience | None], Storage]] = Registry(
     "storage",
     {
         "s3": "lateapex.storage_s3:S3Storage [aws]",
@@ -132,17 +133,22 @@ STORES: Registry[Callable[[str], Storage]] = Registry(
         "rediss": "lateapex.storage_redis:RedisStorage [redis]",
     },
 )
-"""Kinds of places by the scheme of their URLs; whoever adds one takes the whole URL."""
+"""Kinds of places by the scheme of their URLs; whoever adds one takes the whole URL, and patience or None."""
 
 
-def open_storage(url: str) -> Storage:
+def open_storage(url: str, patience_s: float | None = None) -> Storage:
     """Return the place that a path or a URL such as "s3://bucket/prefix" names; nothing is asked of it yet.
+
+    Args:
+        patience_s: how long each operation is tried again while a far place does not answer; two minutes as a rule.
 
     Raises:
         ConfigError: the scheme is unknown, its extra is not installed, or the rest of the URL is no place.
     """
     scheme, separator, _ = url.partition("://")
-    return STORES.get(scheme)(url) if separator else DiskStorage(url)
+    if not separator:
+        return DiskStorage(url)
+    return STORES.get(scheme)(url, None if patience_s is None else Patience(total_s=patience_s))
 
 
 class DiskStorage:

@@ -27,6 +27,9 @@ from small_runs import command, small_run
 
 from lateapex import cli
 from lateapex.jobs.init import init
+from lateapex.storage import DiskStorage
+from lateapex.workers.exchange import ExchangeSettings
+from lateapex.workers.trainer_side import open_exchange
 from lateapex.world.track import load_track
 from lateapex.world.vehicle import Vehicle
 
@@ -90,6 +93,13 @@ def step_table(path, _):
     path.write_bytes(gzip.compress(as_csv(driven(Vehicle(), 1, 60)).encode()))
 
 
+def ended_meeting(path, _):
+    """A place where training has ended: a worker leaves it at once."""
+    side = open_exchange(DiskStorage(path), ExchangeSettings(run="run"), "trainer", lambda: None)
+    side.finish()
+    side.leave()
+
+
 def archive(path, _):
     init(Path("model"))
     with tarfile.open(path, "w:gz") as file:
@@ -100,6 +110,7 @@ FILES = {
     "runs": lambda path, trained: copy_of_run(path / "kidney-lean-0", trained),
     "runs/*": copy_of_run,
     "my-car": racers_files,
+    "meeting-place": ended_meeting,
     "*.npy": route,
     "*.csv.gz": step_table,
     "*.tar.gz": archive,

@@ -90,6 +90,16 @@ CallAtStep1 = Annotated[
 TensorBoard = Annotated[
     bool | None, typer.Option("--tensorboard", help="Write event files too: tensorboard --logdir runs shows them.")
 ]
+Exchange = Annotated[
+    str | None,
+    typer.Option(
+        help="Let workers drive (lateapex worker): a folder that all machines mount, or s3://bucket/prefix, to meet at."
+    ),
+]
+Shares = Annotated[int | None, typer.Option(help="With --exchange: parts for as many workers; 4 if not given.")]
+KeepBatches = Annotated[
+    bool | None, typer.Option("--keep-batches", help="With --exchange: keep all experience there, as a dataset.")
+]
 Out = Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")]
 Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
 
@@ -126,6 +136,9 @@ def train(
     sandbox: Sandbox = None,
     call_at_step_1: CallAtStep1 = None,
     tensorboard: TensorBoard = None,
+    exchange: Exchange = None,
+    shares: Shares = None,
+    keep_batches: KeepBatches = None,
     out: Out = None,
     resume: Resume = None,
     json_line: Json = False,
@@ -159,6 +172,9 @@ def _given(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     settings["transforms"] = settings["transforms"] or None  # none given are an empty list
     if (race_type := settings.pop("race_type")) is not None:
         settings["race"] = {"race_type": race_type}
+    exchange = {"url": settings.pop("exchange"), "shares": settings.pop("shares"), "keep": settings.pop("keep_batches")}
+    if any(value is not None for value in exchange.values()):
+        settings["exchange"] = exchange
     if (teacher := settings.pop("teacher")) is not None:
         settings["teacher"] = {"kind": teacher}
     return settings, changes
@@ -274,6 +290,10 @@ def _show_trained(console: Console, result: TrainResult) -> None:
             "or write reward_batch beside it (docs/rewards.md)",
             markup=False,
         )
+    if result.ledger is not None:
+        console.print("what became of the workers' batches:", markup=False)
+        for line in result.ledger.lines():
+            console.print(f"  {line}", markup=False)
     versions = "1 version" if result.versions == 1 else f"{result.versions} versions"
     size = f"{bytes_text(result.size)} with {versions} of the model"
     console.print(f"saved {result.url} ({size})    next: lateapex evaluate {quote(result.url)}", markup=False)
@@ -293,5 +313,6 @@ def _train_line(result: TrainResult) -> dict[str, Any]:
         "versions": result.versions,
         "assisted": list(result.assisted),
         "size": result.size,
+        **({"ledger": result.ledger.summary()} if result.ledger is not None else {}),
         "findings": [asdict(finding) for finding in result.findings],
     }

@@ -20,6 +20,8 @@ from lateapex.world.track_list import labels, names_file, split_tracks
 from lateapex.world.vehicles import is_vehicle_path
 
 _PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
+_PLACES: Final = ("out", "exchange")
+"""Where a run is: no setting of another one."""
 _IN_FOLDER: Final = (SETTINGS, "train.toml")
 _HISTORY: Final = ("pretrained", "pretrained_checkpoint")
 
@@ -45,7 +47,7 @@ def read_config_file(path: str) -> dict[str, Any]:
     if not NOTES & values.keys():
         return _beside(values, folder)
     settings = _without(values, NOTES)
-    return _of_run(settings, DiskStorage(folder)) if (folder / REWARD).is_file() else _without(settings, {"out"})
+    return _of_run(settings, DiskStorage(folder)) if (folder / REWARD).is_file() else _without(settings, _PLACES)
 
 
 def config_notes(path: str) -> list[str]:
@@ -106,6 +108,9 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         moved["scene"] = _unless_home(scene, folder)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)
+    exchange = moved.get("exchange")
+    if isinstance(exchange, Mapping) and isinstance(url := exchange.get("url"), str) and "://" not in url:
+        moved["exchange"] = {**exchange, "url": str(folder / url)}
     moved |= _references(values, lambda reference: str(folder / reference))
     tracks = moved.get("track")
     if isinstance(tracks, str):
@@ -125,7 +130,9 @@ def _unless_home(path: str, folder: Path) -> str:
 
 def _of_run(settings: Mapping[str, Any], run: Storage) -> dict[str, Any]:
     """Settings of a run, with its own copies in place of files that may have changed since."""
-    own = _without(settings, {"out", "hyperparameters"})  # hyperparameters.json is part of the other settings already
+    own = _without(
+        settings, {*_PLACES, "hyperparameters"}
+    )  # hyperparameters.json is part of the other settings already
     reward = str(settings.get("reward"))
     if reward not in reward_names() or read_reward(reward)[0].encode() != run.read(REWARD):
         own["reward"] = f"{run.url}/{REWARD}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,11 +16,12 @@ import torch
 
 from lateapex.config import parse
 from lateapex.env.reward_base import Reward
-from lateapex.errors import LateapexError, RewardError
+from lateapex.errors import LateapexError, LeaseLostError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.training_log import head_lines
 from lateapex.jobs.assists import make_algorithm
 from lateapex.jobs.config_file import config_notes
+from lateapex.jobs.exchange_job import closed_account, one_share, store_collector
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.presets import preset
 from lateapex.jobs.run_folder import (
@@ -47,6 +49,8 @@ from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import STATE, version_files
 from lateapex.training.trainer import Outcome, Trainer
+from lateapex.workers.ledger import Ledger
+from lateapex.workers.store_collector import StoreCollector
 from lateapex.world.track import Track
 from lateapex.world.vehicles import AUTO
 
@@ -96,6 +100,8 @@ class TrainResult:
     """What the diagnosis noticed, from the run's beginning on."""
     assisted: tuple[str, ...] = ()
     """What helped beside the reward and the sensors."""
+    ledger: Ledger | None = None
+    """What became of all batches, where workers at an exchange made them."""
 
 
 Observe = Callable[[Trainer, Storage, TrainConfig], Mapping[str, Sink]]
@@ -131,13 +137,14 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
     with closing(reward):
         storage = create_run(config.out, _stem(config, inputs.tracks), config, inputs)
         try:
-            trainer, files = _assembled(RunParts(storage, config), storage, reward)
+            trainer, files = _assembled(RunParts(storage, config), storage, reward, tell)
         except LateapexError:
             drop_run(storage)
             raise
         for line in inputs.notes:
             tell(line)
-        return _run(trainer, files, storage, config, observe, new=True)
+        with _closing(trainer):
+            return _run(trainer, files, storage, config, observe, new=True)
 
 
 def resume(
@@ -158,23 +165,31 @@ def resume(
     before = parse(TrainConfig, settings, source)
     config = _resolved(parse(TrainConfig, merge(settings, without_none(changes or {})), source))
     with closing(run_reward(storage, sandbox=config.sandbox)) as reward:
-        drop_unfinished(storage)
         parts = RunParts(storage, config)
-        trainer, files = _assembled(parts, storage, reward)
-        trainer.resume()
-        trainer.diagnosis.replay(log_of(storage))
-        if config != before:
-            write_settings(storage, config)
-        for line in parts.metadata.warnings:
-            tell(line)
-        return _run(trainer, files, storage, config, observe, new=False)
+        trainer, files = _assembled(parts, storage, reward, tell)
+        with _closing(trainer):
+            drop_unfinished(storage)
+            trainer.resume()
+            trainer.diagnosis.replay(log_of(storage))
+            if config != before:
+                write_settings(storage, config)
+            for line in parts.metadata.warnings:
+                tell(line)
+            return _run(trainer, files, storage, config, observe, new=False)
 
 
-def _assembled(parts: RunParts, storage: Storage, reward: Reward) -> tuple[Trainer, RunFolderSink]:
+def _closing(trainer: Trainer) -> AbstractContextManager[Any]:
+    """Give up, at the end, what others wait for."""
+    collector = trainer.collector
+    return closing(collector) if isinstance(collector, StoreCollector) else contextlib.nullcontext()
+
+
+def _assembled(parts: RunParts, storage: Storage, reward: Reward, tell: Tell) -> tuple[Trainer, RunFolderSink]:
     """Put the parts of a run together, ready for its first update."""
     config = parts.config
     parts.begin()
-    task = parts.task(reward)
+    shared = config.exchange.url is not None
+    task = parts.task(reward, one_share(config) if shared else None)
     policy = parts.policy(task)
     if config.pretrained is not None and not storage.exists(STATE):
         first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}", parts.code)
@@ -183,16 +198,17 @@ def _assembled(parts: RunParts, storage: Storage, reward: Reward) -> tuple[Train
     world = ",".join(track.name for track in parts.tracks)
     head = head_lines(world, parts.metadata, write_hyperparameters(hyperparameters, config.algorithm))
     files = RunFolderSink(storage, hyperparameters.num_episodes_between_training, head)
-    trainer = Trainer(
-        config.trainer,
-        policy=policy,
-        collector=parts.collector(task),
-        evaluation=parts.evaluation(reward),
-        algorithm=make_algorithm(config, policy, parts.code),
-        storage=storage,
-        sinks={"files": files, **_further_sinks(config, storage, reward)},
-    )
-    return trainer, files
+    parts_of_trainer: dict[str, Any] = {
+        "policy": policy,
+        "evaluation": parts.evaluation(reward),
+        "algorithm": make_algorithm(config, policy, parts.code),
+        "storage": storage,
+        "sinks": {"files": files, **_further_sinks(config, storage, reward)},
+    }
+    if not shared:
+        return Trainer(config.trainer, collector=parts.collector(task), **parts_of_trainer), files
+    collector = store_collector(parts, storage, task, tell)  # last, since it must be closed
+    return Trainer(config.trainer, collector=collector, account=collector, **parts_of_trainer), files
 
 
 def _further_sinks(config: TrainConfig, storage: Storage, reward: Reward) -> dict[str, Sink]:
@@ -221,6 +237,8 @@ def _run(
     try:
         outcome = trainer.run()
     except (LateapexError, KeyboardInterrupt) as error:
+        if isinstance(error, LeaseLostError):
+            raise  # the folder is the other trainer's
         if trainer.progress.updates:
             with contextlib.suppress(LateapexError):
                 files.flush()
@@ -229,7 +247,10 @@ def _run(
         elif new:
             drop_run(storage)
         raise
-    return _result(storage, outcome, trainer, time.perf_counter() - begun)
+    result = _result(storage, outcome, trainer, time.perf_counter() - begun)
+    if isinstance(trainer.collector, StoreCollector):
+        result = replace(result, ledger=closed_account(trainer.collector, storage))
+    return result
 
 
 def _result(storage: Storage, outcome: Outcome, trainer: Trainer, seconds: float) -> TrainResult:
@@ -267,9 +288,14 @@ def _resolved(config: TrainConfig) -> TrainConfig:
     if precision == "auto":
         precision = "bfloat16" if is_heavy(config.network) and _has_bf16() else "float32"
     named = {name: getattr(config, name) for name in ("network", "critic")}
+    exchange = config.exchange
+    if exchange.url is not None:
+        url = exchange.url if "://" in exchange.url else str(Path(exchange.url).absolute())
+        exchange = exchange.model_copy(update={"url": url, "run": exchange.run or uuid.uuid4().hex})
     changes = {
         "precision": precision,
         "torch_threads": config.torch_threads or cores,
+        "exchange": exchange,
         **{name: in_run(value) for name, value in named.items() if is_reference(value)},
         "transforms": tuple(in_run(text) if is_reference(text) else text for text in config.transforms),
     }

@@ -21,6 +21,7 @@ from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
+from lateapex.jobs.exchange_config import ExchangeConfig
 from lateapex.jobs.presets import AlgorithmName, PresetName, of_hyperparameters, preset
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_network import check_network
@@ -114,6 +115,7 @@ class TrainConfig(Config):
     ppo: PPOConfig = PPOConfig()
     sac: SACConfig = SACConfig()
     teacher: TeacherConfig = TeacherConfig()
+    exchange: ExchangeConfig = ExchangeConfig()
 
 
 def train_config(values: Mapping[str, Any], source: str = "settings", file: str | None = None) -> TrainConfig:

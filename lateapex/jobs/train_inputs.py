@@ -14,6 +14,7 @@ from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparamete
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
 from lateapex.jobs.assists import assists
 from lateapex.jobs.config_file import read_text
+from lateapex.jobs.exchange_config import share_cars
 from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_assisted, run_metadata
@@ -42,6 +43,8 @@ def read_inputs(config: TrainConfig) -> Inputs:
             f"{config.race.race_type} is trained on one track; {len(tracks)} are given, leave out all but one"
         )
     worlds_of(config.race, config.cars)
+    if config.exchange.url is not None:
+        worlds_of(config.race, share_cars(config.exchange, config.cars, len(tracks)))
     scene_of(config.scene)
     reward, _ = read_reward(config.reward)
     metadata = default_metadata()

@@ -6,7 +6,7 @@ A `Collector` is whatever can do that: the cars may be in this process or on oth
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,8 +36,8 @@ class Collector(Protocol):
     cars: int
     """All that there are."""
 
-    def collect(self, policy: Policy, budget: Budget) -> Rollout:
-        """Drive until the budget is used."""
+    def collect(self, policy: Policy, budget: Budget) -> Rollout | None:
+        """Drive until the budget is used; None where experience was waited for until it was no longer wanted."""
         ...
 
     def snapshot(self) -> dict[str, Any]:
@@ -60,6 +60,33 @@ class Budget:
     whole: bool = False
     """Of one car, where its steps are used up before so many episodes have ended: without those of the episode that
     they cut, which is left, and the one after it left out, as in the original (`markov/deepracer_memory.py`)."""
+    wanted: Callable[[], bool] = lambda: True
+    """Asked while experience is waited for: whether it is still of use."""
+
+
+class Account(Protocol):
+    """Whoever must know what becomes of the experience that a collector brings: it comes from elsewhere."""
+
+    @property
+    def due(self) -> bool:
+        """Whether no more can come until a state has been saved."""
+        ...
+
+    def check(self) -> None:
+        """Return if this process may still write the run's files.
+
+        Raises:
+            LeaseLostError: another one goes on with the run.
+        """
+        ...
+
+    def saved(self) -> None:
+        """Hear that a state with the collector's newest snapshot is durable."""
+        ...
+
+    def finish(self) -> None:
+        """Hear that no more is wanted."""
+        ...
 
 
 class LocalCollector:
@@ -93,7 +120,8 @@ class LocalCollector:
                 'write "categorical"'
             )
         self._teacher = teacher
-        self._steps = 0
+        self.steps = 0
+        """Taken so far, over all cars. Exploration and lessons go by it: whoever drives a share is told that of all."""
         self._memory: Memory | None = None
         self._recorder = EpisodeRecorder(task, "training")
         self._everyone = np.arange(task.simulator.count)
@@ -102,7 +130,7 @@ class LocalCollector:
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive all cars; episodes go on from rollout to rollout."""
         taken, paid = _Taken(self.cars), self.task.reward.seconds
-        teacher = self._teacher if self._teacher is not None and self._teacher.teaches(self._steps) else None
+        teacher = self._teacher if self._teacher is not None and self._teacher.teaches(self.steps) else None
         memory = policy.memory(len(self._everyone)) if self._memory is None else self._memory
         for t in range(budget.steps):
             memory = self._step(policy, memory, taken, t, teacher)
@@ -127,12 +155,12 @@ class LocalCollector:
             self._draws(ACTION, 4),
             input_draws=self._draws(INPUT, policy.inputs.draws) if policy.inputs.draws else None,
             bf16=self.bf16,
-            epsilon=epsilon(self.exploration, self._steps),
+            epsilon=epsilon(self.exploration, self.steps),
         )
         taken.inference += time.perf_counter() - begun
         if teacher is not None:
             decision = self._taught(decision, teacher, taken)
-        self._steps += len(self._everyone)
+        self.steps += len(self._everyone)
         before = task.episodes["progress"].copy()
         reward, over, cut = task.advance(decision.actions.numpy())
         # Progress is noted at the pose before the action: what this step drove shows in the next.
@@ -158,7 +186,7 @@ class LocalCollector:
         """The decision, with the teacher's in its place where that drives; its labels are noted."""
         labels = teacher.labels(self.task)
         taken.labels.append(labels)
-        drives = torch.from_numpy(self._draws(TEACHER, 1)[:, 0] < teacher.share(self._steps))
+        drives = torch.from_numpy(self._draws(TEACHER, 1)[:, 0] < teacher.share(self.steps))
         actions = torch.where(drives if labels.ndim == 1 else drives[:, None], labels, decision.actions)
         return decision._replace(actions=actions)
 
@@ -177,7 +205,7 @@ class LocalCollector:
         return {
             "task": self.task.snapshot(),
             "recorder": self._recorder.snapshot(),
-            "steps": self._steps,
+            "steps": self.steps,
             "memory": memory,
         }
 
@@ -185,7 +213,7 @@ class LocalCollector:
         """Return to a snapshot."""
         self.task.restore(snapshot["task"])
         self._recorder.restore(snapshot["recorder"])
-        self._steps = int(snapshot["steps"])
+        self.steps = int(snapshot["steps"])
         self._memory = None if snapshot["memory"] is None else Memory(**snapshot["memory"])
 
 

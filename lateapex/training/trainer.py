@@ -31,7 +31,7 @@ from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
 from lateapex.training.best_model import Metric, is_as_good, metric_of
 from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
-from lateapex.training.collect import Budget, Collector
+from lateapex.training.collect import Account, Budget, Collector
 from lateapex.training.rollout import Rollout
 from lateapex.world.track_list import track_label
 
@@ -118,6 +118,7 @@ class Trainer:
         algorithm: learns from the experience.
         storage: the run folder.
         sinks: take the records, by name.
+        account: hears what becomes of the experience, where somebody must know.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Trainer:
         algorithm: Algorithm,
         storage: Storage,
         sinks: Mapping[str, Sink],
+        account: Account | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.config = config
@@ -143,6 +145,7 @@ class Trainer:
         self._algorithm = algorithm
         self._storage = storage
         self._sinks = dict(sinks)
+        self._account = account
         self._clock = clock
         self._cars = collector.cars
         self._saving = 0.0  # seconds since the last update
@@ -161,7 +164,11 @@ class Trainer:
         outcome = self._reached()
         while outcome is None:
             started = self._clock()
-            rollout, losses, seconds = self._cycle()
+            if (found := self._cycle(started)) is None:
+                self.progress.train_seconds += self._clock() - started
+                outcome = self._reached()
+                continue
+            rollout, losses, seconds = found
             self._count(rollout)
             self._emit(rollout.episodes)
             self._emit([self._update_record(rollout, losses, seconds)])
@@ -170,12 +177,14 @@ class Trainer:
             if self._evaluation_due(rollout):
                 self._evaluate()
             outcome = self._reached()
-            if outcome is None and self._clock() - saved_at >= self.config.save_seconds:
+            if outcome is None and (self._clock() - saved_at >= self.config.save_seconds or self._is_asked_for()):
                 started = self._clock()
                 self.save()
                 saved_at = self._clock()
                 self._saving = saved_at - started
                 self.progress.train_seconds += self._saving
+        if self._account is not None:
+            self._account.finish()
         if stopped := outcome == "stopped":
             self.save()  # before the evaluation: whoever goes on from here does so as if nothing had stopped the run
         if self.progress.evaluated_at < self.progress.updates:
@@ -189,6 +198,8 @@ class Trainer:
     def save(self) -> None:
         """Make everything so far durable: logs first, the model, the state last."""
         at = self.progress
+        if self._account is not None:
+            self._account.check()
         names = self.save_model()
         save_state(
             self._storage,
@@ -202,6 +213,11 @@ class Trainer:
         self._algorithm.tidy(self._storage)
         drop_versions(self._storage, names)
         self._durable = names
+        if self._account is not None:
+            self._account.saved()
+
+    def _is_asked_for(self) -> bool:
+        return self._account is not None and self._account.due
 
     def save_model(self) -> set[str]:
         """Make logs and model durable, without the state; returns the names of all versions that are to stay."""
@@ -248,13 +264,15 @@ class Trainer:
                 f"{in_short(error)}; put them back as they were when the run began"
             ) from None
 
-    def _cycle(self) -> tuple[Rollout, dict[str, float], dict[str, float]]:
-        """Collect and update."""
+    def _cycle(self, started: float) -> tuple[Rollout, dict[str, float], dict[str, float]] | None:
+        """Collect and update; None where no experience came until the run was over or to be stopped."""
         steps = self.config.rollout_steps
         if self.config.steps is not None:
             steps = min(steps, -(-(self.config.steps - self.progress.steps) // self._cars))
         begun = self._clock()
-        rollout = self.collector.collect(self.policy, self._budget(steps))
+        rollout = self.collector.collect(self.policy, self._budget(steps, started))
+        if rollout is None:
+            return None
         collected = self._clock()
         losses = {**self._algorithm.update(rollout), "weight_norm": self._weight_norm()}
         updated = self._clock()
@@ -262,8 +280,12 @@ class Trainer:
         saving, self._saving = self._saving, 0.0
         return rollout, losses, {"simulate": simulate, **rollout.seconds, "update": updated - collected, "save": saving}
 
-    def _budget(self, steps: int) -> Budget:
-        return Budget(steps, self.config.rollout_episodes, self.config.rollout_whole)
+    def _budget(self, steps: int, started: float) -> Budget:
+        at, config = self.progress, self.config
+        end = started + config.duration - at.train_seconds - at.evaluation_seconds
+        return Budget(
+            steps, config.rollout_episodes, config.rollout_whole, lambda: not self.stopping and self._clock() < end
+        )
 
     def _weight_norm(self) -> float:
         return math.hypot(*(float(weight.detach().norm()) for weight in self.policy.parameters()))

@@ -180,3 +180,11 @@ def read_token(storage: Storage, name: str) -> int:
         return int(_unpack(storage.read(name), name)["token"])
     except RunError:
         return 0
+
+
+def is_held(storage: Storage, name: str) -> bool:
+    """Whether a lease has a holder that has not given it back; it may be dead."""
+    try:
+        return not _unpack(storage.read(name), name)["released"]
+    except RunError:
+        return False

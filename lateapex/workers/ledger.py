@@ -145,6 +145,16 @@ class Ledger:
         table = [f"{name:<20} {count:>8}  {why}".rstrip() for name, count, why in counts]
         return [*table, "balanced" if self.balanced else "NOT BALANCED"]
 
+    def summary(self) -> dict[str, Any]:
+        """The account as numbers."""
+        return {
+            "produced": self.produced,
+            "trained": self.trained,
+            "discarded": dict(self.discarded),
+            "waiting": self.waiting,
+            "balanced": self.balanced,
+        }
+
     def plain(self) -> dict[str, Any]:
         """The ledger as numbers, texts, lists and dicts."""
         producers = [[*key, each.seen, each.done, sorted(each.beyond)] for key, each in sorted(self._producers.items())]

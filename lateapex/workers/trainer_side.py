@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -102,6 +103,10 @@ class TrainerSide:
         """
         self._part_with(batch, reason)
 
+    def unsettled(self) -> Counter[int]:
+        """How many batches of each share are accounted for and not deleted: its worker may make so many fewer."""
+        return Counter(batch.share for batch in self._over)
+
     def snapshot(self) -> dict[str, Any]:
         """The account as numbers, texts, lists and dicts: part of the state that the trainer goes on from."""
         return {"run": self.settings.run, "ledger": self.ledger.plain(), "over": sorted(map(str, self._over))}
@@ -148,6 +153,15 @@ class TrainerSide:
             for batch in filter(self.ledger.decided, found):
                 self._storage.delete(batch_name(batch))
         return [batch for batch in found if not self.ledger.decided(batch)]
+
+    def check(self) -> None:
+        """Return if no other trainer has taken over.
+
+        Raises:
+            LeaseLostError: one has.
+        """
+        if read_token(self._storage, TRAINER) != self.lease.token:
+            raise LeaseLostError(f"another trainer has taken over {self._storage.url}; this one ends")
 
     def leave(self) -> None:
         """Let the next trainer begin at once."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_records import episode, evaluation, update
+from made_workers import shared_run
 from oracles import oracle
 from small_runs import small_run
 
@@ -63,6 +64,16 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A run that two workers at an exchange drove, evaluated."""
+    folder = tmp_path_factory.mktemp("shared")
+    result = shared_run(folder / "run", folder / "exchange")
+    assert result.ledger.trained > 1
+    evaluate(EvaluateConfig(run=result.url, trials=2, film="none"))
+    return Path(result.url)
+
+
 def ours(folder, pattern):
     """Number and record of each episode in the CSVs of a folder."""
     names = sorted(folder.glob(pattern), key=lambda path: int(path.name.partition("-")[0]))
@@ -81,7 +92,7 @@ def assert_same_episodes(table, expected):
     np.testing.assert_allclose(table["time"], times, atol=1e-9)
 
 
-@pytest.mark.parametrize("which", ["made", "trained"])
+@pytest.mark.parametrize("which", ["made", "trained", "shared"])
 def test_training_has_the_same_episodes_laps_and_times(logs, which, request):
     folder = request.getfixturevalue(which)
     log = logs.DeepRacerLog(str(folder))
@@ -97,11 +108,11 @@ def test_training_has_the_same_episodes_laps_and_times(logs, which, request):
     assert log.action_space() == [
         {**action._asdict(), "index": place} for place, action in enumerate(default_metadata().actions)
     ]
-    assert log.hyperparameters()["batch_size"] == 64 or which == "trained"
+    assert log.hyperparameters()["batch_size"] == 64 or which != "made"
     assert log.agent_and_network()["sensor_list"] == ["FRONT_FACING_CAMERA"]
 
 
-@pytest.mark.parametrize("which", ["made", "trained"])
+@pytest.mark.parametrize("which", ["made", "trained", "shared"])
 def test_an_evaluation_has_the_same_episodes_laps_and_times(logs, which, request):
     folder = request.getfixturevalue(which)
     log = logs.DeepRacerLog(str(folder))
@@ -113,7 +124,7 @@ def test_an_evaluation_has_the_same_episodes_laps_and_times(logs, which, request
     assert_same_episodes(table, ours(folder, "evaluation-*/evaluation-simtrace/*.csv"))
 
 
-@pytest.mark.parametrize("which", ["made", "trained"])
+@pytest.mark.parametrize("which", ["made", "trained", "shared"])
 def test_the_metrics_of_training_have_the_same_laps_and_times_to_the_millisecond(logs, which, request, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # it makes a client of S3 even for a file
     folder = request.getfixturevalue(which)

@@ -76,7 +76,7 @@ def test_at_first_all_actions_are_the_teachers_and_later_none_are() -> None:
     collector, policy = lesson(Fixed(30.0, 1.0), steps=4000, mix=0.5)
     first = collector.collect(policy, Budget(1))
     assert first.actions.tolist() == [[9, 9, 9, 9]]
-    while collector._steps < 2000:
+    while collector.steps < 2000:
         last = collector.collect(policy, Budget(100))
         assert last.labels is not None
         assert (last.labels == 9).all()
