@@ -24,6 +24,7 @@ from lateapex.commands.init import init
 from lateapex.commands.inputs import app as inputs_app
 from lateapex.commands.line import find_line
 from lateapex.commands.network import app as network_app
+from lateapex.commands.replay import replay
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
 from lateapex.commands.scenes import app as scenes_app
@@ -44,7 +45,7 @@ class _InOrder(TyperGroup):
 
 
 _ORDER = [
-    *("init", "check", "train", "worker", "evaluate", "film", "runs", "import"),
+    *("init", "check", "train", "worker", "evaluate", "film", "replay", "runs", "import"),
     *("tracks", "rewards", "vehicles", "scenes", "inputs", "network", "line", "fidelity", "doctor"),
 ]
 
@@ -64,6 +65,7 @@ app.command(epilog="Example: lateapex train --track kidney --until-laps")(train)
 app.command(epilog="Example: lateapex worker --exchange meeting-place")(worker)
 app.command(epilog="Example: lateapex evaluate runs/kidney-lean-0 --trials 5")(evaluate)
 app.command(epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film)
+app.command(epilog="Example: lateapex replay runs/kidney-lean-0 --episode 3")(replay)
 app.command("import", epilog="Example: lateapex import my-model.tar.gz --out runs/my-model")(import_run)
 app.command("line", epilog="Example: lateapex line oval")(find_line)
 app.command(epilog="Example: lateapex fidelity --traces steps.csv.gz --physics 5")(fidelity)

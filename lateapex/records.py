@@ -52,6 +52,30 @@ STEP_DTYPE = np.dtype(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What an episode is driven again from, with the settings of its run, and how to know that it is the same."""
+
+    seed: int
+    """Of the task."""
+    episode: int
+    """Which of the car's, from 0."""
+    clock: int
+    """Steps of the simulator before it."""
+    max_steps: int
+    """After which it would have been cut off."""
+    start: tuple[float, float, float] | None
+    """Share of the lap, offset as a share of the width, heading in rad, as asked for; None: the run's starts say."""
+    actions: NDArray[Any]
+    """`[T]` places in the action list or `[T, 2]` numbers, as the task was given them."""
+    digest: str
+    """SHA-256 of the car's motion, of how it was judged, and of what else was in its world at the end."""
+    seen: str
+    """The same of what its sensors gave last; the first 32 digits."""
+    paid: str
+    """The same of its rewards."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpisodeRecord:
     """One finished episode of one car."""
 
@@ -67,6 +91,8 @@ class EpisodeRecord:
     """Which of the car's episodes it is, from 0: its draws belong to (seed, car, car_episode). None: not known."""
     scene: Mapping[str, float] | None = None
     """What differed in it from the plain world, by the names of `world.variation`; None where nothing varies."""
+    recipe: Recipe | None = None
+    """None: it cannot be driven again."""
 
     @property
     def status(self) -> str:

@@ -126,6 +126,8 @@ class Race:
         self.mishaps[cars] = fresh
         self._set_traffic(cars, episode, seed)
         each = self.config.cars
+        if self._simulator.traffic is not None:
+            self._simulator.traffic.things["opacity"][cars // each, cars % each] = OPAQUE
         seat = cars % each
         fraction, offset, heading = (np.array(part, np.float64) for part in poses)
         if grid and each > 1:

@@ -27,7 +27,7 @@ from lateapex.env.reward import load_reward
 from lateapex.env.reward_base import Reward
 from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PAUSE, PREPARE, Quirks, begin, judge, note
 from lateapex.env.sensors import Look, Observation, Senses, SensorSettings
-from lateapex.env.starts import RandomStarts, StartPoses, Starts
+from lateapex.env.starts import BEGUN_DTYPE, RandomStarts, StartPoses, Starts, note_begin
 from lateapex.env.variations import Scenes, Variations, scenes_of
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata
@@ -112,7 +112,7 @@ class RacingTask:
         self.starts: Starts = starts or RandomStarts()
         self.seed = _checked_seed(seed)
         self.max_steps = max_steps
-        self.draws = pictures
+        self.draws, self.colour = pictures, colour
         self._everyone = np.arange(num_envs)
         self.simulator = Simulator(
             self.tracks,
@@ -156,7 +156,12 @@ class RacingTask:
         self.lengths = np.array([self.tracks[place].length for place in self._first_track])
         self._waypoints = [track.waypoints for track in self.tracks]
         self._reversed = np.array([track.reversed for track in self.tracks])
-        self._before = self.simulator.cars.copy()
+        self.begun = np.zeros(len(self._everyone), BEGUN_DTYPE)
+        """How each car's episode began, `[N]` of BEGUN_DTYPE."""
+        self.taken: NDArray[Any] = np.zeros(0, np.int64)
+        """The actions of the last step, as they were given."""
+        self.before = self.simulator.cars.copy()
+        """The simulator's cars before it, `[N]`."""
         self._shared = {"waypoints": [self._waypoints[place] for place in self._first_track]}
 
     def _vary(self, scenes: Scenes | None) -> None:
@@ -193,6 +198,7 @@ class RacingTask:
             poses = self.starts.draw(self.seed, self.numbers[cars], following)
             if self.varied is not None:
                 poses = self.varied.moved(cars, poses)
+        note_begin(self.begun, cars, self.simulator.clock, poses, drawn=grid)
         if len(self.tracks) > self._tracks_given:
             self._turn_round(cars)
         if self.race is not None:
@@ -228,7 +234,8 @@ class RacingTask:
             RewardError: see Reward.
         """
         cars, episodes, race = self.simulator.cars, self.episodes, self.race
-        commands = self.actions.commands(actions, self.simulator.count)
+        self.taken = np.asarray(actions)
+        commands = self.actions.commands(self.taken, self.simulator.count)
         if self.mirrored is not None:
             commands = self.actions.mirrored(commands, self.mirrored)
         if race is None:
@@ -244,9 +251,9 @@ class RacingTask:
         after = (self.simulator.clock + 1) * STEP_SECONDS
         note(self.rows, episodes, cars, commands, status, sim_time=after, wall_clock=time.time())
         # As bytes: copied field by field, which NumPy does with records, it takes longer than the rules.
-        self._before.view(np.uint8)[:] = cars.view(np.uint8)
+        self.before.view(np.uint8)[:] = cars.view(np.uint8)
         moment = Moment(
-            cars=self._before,
+            cars=self.before,
             steps=episodes["steps"],
             progress=episodes["progress"],
             commands=commands,
@@ -290,6 +297,7 @@ class RacingTask:
             **({} if self.race is None else self.race.snapshot()),
             **({} if self.varied is None else self.varied.snapshot()),
             "episodes": self.episodes.copy(),
+            "begun": self.begun.copy(),
             "observations": {name: seen.copy() for name, seen in self.observations.items()},
         }
 
@@ -301,6 +309,7 @@ class RacingTask:
         if self.varied is not None:
             self.varied.restore(snapshot)
         self.episodes[:] = snapshot["episodes"]
+        self.begun[:] = snapshot["begun"]
         for name, seen in self.observations.items():
             seen[:] = snapshot["observations"][name]
         self._shared["waypoints"][:] = [self._waypoints[place] for place in self.simulator.cars["track"]]

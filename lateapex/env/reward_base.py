@@ -64,3 +64,25 @@ class Reward(ABC):
     @abstractmethod
     def close(self) -> None:
         """Let go of what lies outside this process."""
+
+
+class Unpaid(Reward):
+    """Pays nothing and looks at nothing, for drives whose rewards nobody asks for."""
+
+    def __init__(self) -> None:
+        super().__init__("", "no reward", call_at_step_1=False, prints=None)
+        self.load_seconds = 0.0
+
+    def __call__(
+        self,
+        params: Mapping[str, Any],
+        shared: Mapping[str, Any],
+        needed: NDArray[np.bool_],
+        episode: NDArray[np.int64],
+    ) -> NDArray[np.float64]:
+        """Return zeros, `[N]`."""
+        del params, shared, episode
+        return np.zeros(len(needed))
+
+    def close(self) -> None:
+        """Nothing is held."""

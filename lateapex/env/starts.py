@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import radians
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,27 @@ class StartPoses(NamedTuple):
     """Share of the track's width, positive to the left."""
     heading: NDArray[np.float64]
     """rad off the centre line's direction, positive to the left."""
+
+
+BEGUN_DTYPE: Final = np.dtype(
+    [
+        ("clock", np.int64),  # steps of the simulator before it
+        ("fraction", np.float64),  # as StartPoses, before a race moves the car
+        ("offset", np.float64),
+        ("heading", np.float64),
+        ("drawn", np.int64),  # 1: the task's own starts said so; 0: whoever began it
+    ]
+)
+"""How a car's episode began."""
+
+
+def note_begin(begun: NDArray[Any], cars: NDArray[np.int64], clock: int, poses: StartPoses, *, drawn: bool) -> None:
+    """Write down in `[N]` records of BEGUN_DTYPE that episodes of `cars`, `[M]`, begin at `poses`."""
+    fresh = np.zeros(len(cars), BEGUN_DTYPE)
+    fresh["clock"], fresh["drawn"] = clock, drawn
+    for name, values in poses._asdict().items():
+        fresh[name] = values
+    begun[cars] = fresh
 
 
 class Starts(Protocol):

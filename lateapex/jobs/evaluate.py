@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,8 +13,7 @@ from pydantic import Field
 
 from lateapex.analysis.pictures import draw_laps
 from lateapex.analysis.views import ViewName
-from lateapex.config import Config, parse
-from lateapex.env.race_config import RaceConfig
+from lateapex.config import Config
 from lateapex.env.races import worlds_of
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
@@ -26,14 +25,9 @@ from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_parameters import evaluation_files
 from lateapex.jobs.job_reward import watched
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import (
-    open_trained,
-    read_settings,
-    read_tracks,
-    run_metadata,
-    run_reward,
-    run_vehicle,
-)
+from lateapex.jobs.run_folder import open_trained, run_reward
+from lateapex.jobs.run_parts import Cars, RunParts
+from lateapex.jobs.trial_files import trial_files
 from lateapex.models.drive import drive, patience
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord
@@ -175,28 +169,23 @@ def evaluate(
 def _evaluate(
     config: EvaluateConfig, storage: Storage, reward: Reward, now: Callable[[], datetime.datetime]
 ) -> EvaluateResult:
-    tracks = load_tracks(config.track) if config.track else read_tracks(storage)
-    vehicle = load_vehicle(config.vehicle) if config.vehicle else run_vehicle(storage)
-    settings = read_settings(storage)
-    race = parse(RaceConfig, settings.get("race", {}), f"{config.run}/run.toml")
+    parts = RunParts(storage)
+    tracks = load_tracks(config.track) if config.track else parts.tracks
+    vehicle = load_vehicle(config.vehicle) if config.vehicle else parts.vehicle
+    race = parts.config.race
     worlds_of(race, config.trials)
-    shared: dict[str, Any] = {
-        "metadata": run_metadata(storage),
-        "vehicle": vehicle,
-        "reward": reward,
-        "threads": config.threads,
-        "quirks": settings.get("quirks", "original"),
-        "race": race,
-    }
     name, policy = load_version(storage, config.checkpoint)
     state = load_state(storage)
     torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
     colour = policy.blueprint.colour
-    tasks = (RacingTask(track, config.trials, colour=colour, **shared) for track in tracks)
+    cars = Cars(first=0, count=config.trials)
+    tasks = (parts.trials(track, reward, cars, vehicle=vehicle, threads=config.threads) for track in tracks)
     driven = [_drive(config, policy, task) for task in tasks]
     episodes = [episode for part in driven for episode in part]
     folder = _free_folder(storage, now())
     storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
+    for file, data in trial_files(config, tracks, vehicle, name, episodes).items():
+        storage.write(f"{folder}/{file}", data)
     if reward.prints is not None and (printed := reward.prints.take()):
         storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
     entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
@@ -204,17 +193,17 @@ def _evaluate(
     for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint, race).items():
         storage.write(file, text.encode())
     suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
-    parts = []
+    found = []
     for track, part, suffix in zip(tracks, driven, suffixes, strict=True):
         picture = f"{folder}/laps{suffix}.png"
         storage.write(picture, draw_laps(track, part, f"{track.name}  {name.removesuffix('.pt')}"))
         films = _film(storage, track, part, config, f"{folder}/lap{suffix}", vehicle=vehicle, colour=colour)
         where = f"{storage.url}/{picture}"
-        parts.append(TrackTrials(track=track_label(track), episodes=part, laps_picture=where, film_of=films))
+        found.append(TrackTrials(track=track_label(track), episodes=part, laps_picture=where, film_of=films))
     return EvaluateResult(
         run=config.run,
         model=name,
-        tracks=parts,
+        tracks=found,
         train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
         assisted=policy.blueprint.assisted,
         folder=folder,

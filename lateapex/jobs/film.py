@@ -100,7 +100,7 @@ def film(config: FilmConfig) -> FilmResult:
         TrackError: it was driven on another track.
         ConfigError: an MP4 is asked for without the `video` extra, or a file of another kind; the vehicle is unknown.
     """
-    suffix = _suffix(config.out)
+    suffix = film_suffix(config.out)
     trace_file = config.run.endswith(".csv")
     storage: Storage = DiskStorage(Path(config.run).parent) if trace_file else open_run(config.run)
     if trace_file and config.track is None:
@@ -181,7 +181,12 @@ def _vehicle(name: str | None, run: Storage | None) -> Vehicle:
     return Vehicle() if run is None else run_vehicle(run)
 
 
-def _suffix(out: str | None) -> str | None:
+def film_suffix(out: str | None) -> str | None:
+    """Return the kind of film that a file's name asks for, ".mp4" or ".gif"; None where no name is given.
+
+    Raises:
+        ConfigError: another kind, or an MP4 without the `video` extra.
+    """
     if out is None:
         return None
     suffix = PurePosixPath(out).suffix.lower()

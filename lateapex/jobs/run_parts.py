@@ -25,6 +25,8 @@ from lateapex.models.policy import Policy
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import user_code
 from lateapex.training.collect import LocalCollector
+from lateapex.world.track import Track
+from lateapex.world.vehicle import Vehicle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,7 @@ class RunParts:
         self.config = config or parse(TrainConfig, read_settings(storage), f"{storage.url}/{SETTINGS}")
         self.code = user_code(storage)
         self._assisted = run_assisted(storage)
-        self._vehicle = run_vehicle(storage)
+        self.vehicle = run_vehicle(storage)
         self.tracks = read_tracks(storage)
         self.metadata = run_metadata(storage)
 
@@ -69,7 +71,7 @@ class RunParts:
         config = self.config
         return {
             "metadata": self.metadata,
-            "vehicle": self._vehicle,
+            "vehicle": self.vehicle,
             "threads": config.threads,
             "colour": config.colour,
             "quirks": config.quirks,
@@ -100,11 +102,29 @@ class RunParts:
             **self._shared,
         )
 
-    def evaluation(self, reward: Reward) -> RacingTask:
-        """Make the cars that evaluations are driven with: as many for each track."""
+    def evaluation(self, reward: Reward, cars: Cars | None = None) -> RacingTask:
+        """Make the cars that training is evaluated with, or some of them: as many for each track."""
         share = len(self.tracks) * self.config.race.cars
-        trials = share * -(-self.config.trainer.evaluation_trials // share)
-        return RacingTask(self.tracks, trials, reward=reward, seed=self.config.seed, **self._shared)
+        cars = cars or Cars(first=0, count=share * -(-self.config.trainer.evaluation_trials // share))
+        return RacingTask(
+            self.tracks, cars.count, reward=reward, seed=self.config.seed, first_car=cars.first, **self._shared
+        )
+
+    def trials(
+        self, track: Track, reward: Reward, cars: Cars, *, vehicle: Vehicle | None = None, threads: int | None = None
+    ) -> RacingTask:
+        """Make the cars that drive the trials of one track after training.
+
+        Args:
+            track: any.
+            reward: pays them.
+            cars: one for each trial, or some of them.
+            vehicle: another than the run's.
+            threads: that draw; as the run says if not given.
+        """
+        changes = {"vehicle": vehicle, "threads": threads}
+        shared = {**self._shared, **{name: value for name, value in changes.items() if value is not None}}
+        return RacingTask(track, cars.count, reward=reward, first_car=cars.first, **shared)
 
     def policy(self, task: RacingTask) -> Policy:
         """Build the networks for what a task's cars sense and do, with the run's first weights."""
@@ -117,7 +137,7 @@ class RunParts:
             task,
             bf16=config.precision == "bfloat16",
             exploration=config.exploration,
-            teacher=make_teacher(config, task, self._vehicle),
+            teacher=make_teacher(config, task, self.vehicle),
         )
 
     def _blueprint(self, task: RacingTask) -> Blueprint:

@@ -40,15 +40,20 @@ def track_files(settings: Mapping[str, Any]) -> list[str]:
     return _file_names([str(note["name"]) for note in _notes(settings)])
 
 
-def tracks_from(storage: Storage, settings: Mapping[str, Any]) -> list[Track]:
+def tracks_from(storage: Storage, settings: Mapping[str, Any], folder: str = "") -> list[Track]:
     """Read the tracks of a run, each in the direction in which it was driven; arguments and errors as `track_files`.
+
+    Args:
+        storage: the run.
+        settings: what tells of them.
+        folder: within the run, with a slash at its end, where their files are.
 
     Raises:
         RunError: a file is missing or damaged.
         TrackError: it holds no track.
     """
     notes = _notes(settings)
-    return [_read(storage, name, note) for name, note in zip(track_files(settings), notes, strict=True)]
+    return [_read(storage, folder + name, note) for name, note in zip(track_files(settings), notes, strict=True)]
 
 
 def _file_names(names: Sequence[str]) -> list[str]:

@@ -38,6 +38,9 @@ STATE_DTYPE: Final = np.dtype(
 )
 """One car."""
 
+MOTION: Final = (STATE_DTYPE.names or ())[:8]
+"""The fields that move a car on; all others follow from them and the track."""
+
 VEHICLE_DTYPE: Final = np.dtype(
     [
         (name, np.float64)
@@ -62,6 +65,11 @@ VEHICLE_DTYPE: Final = np.dtype(
     ]
 )
 """What the kernels need to know of one car; as `world.vehicle.Vehicle`."""
+
+
+def motion(cars: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the fields of MOTION as they stand, `[N, 8]`: a view of `[N]` records that lie one after the other."""
+    return np.ndarray((len(cars), len(MOTION)), np.float64, cars, strides=(cars.itemsize, np.float64().itemsize))
 
 
 def vehicle_records(vehicles: Sequence[Vehicle]) -> NDArray[Any]:

@@ -5,6 +5,7 @@
     logs/training.log                     the original's lines
     logs/training.jsonl                   one JSON object for each update, evaluation and finding
     logs/scenes.jsonl                     one for each episode of training in which the world varied: how
+    logs/episodes.jsonl                   what each episode is driven again from
 
 Records are held in memory and written when an iteration is full, after each update and evaluation, and by `flush`.
 An episode belongs to the iteration in which it ends, whichever update paid for it: readers count on equal iterations.
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING
 
 from lateapex.errors import RunError
 from lateapex.formats.metrics import read_metrics, training_entry, write_metrics
+from lateapex.formats.recipes import FILE as RECIPES
+from lateapex.formats.recipes import recipe_line
 from lateapex.formats.run_log import json_line, scene_line
 from lateapex.formats.simtrace import write_log_lines, write_rows
 from lateapex.formats.trace import HEADER
@@ -55,6 +58,7 @@ class RunFolderSink:
         self._log = _Log(storage, "logs/training.log", head)
         self._updates = _Log(storage, "logs/training.jsonl")
         self._scenes = _Log(storage, "logs/scenes.jsonl")
+        self._recipes = _Log(storage, f"logs/{RECIPES}")
         self._episodes = 0  # of training, finished
         self._steps = 0  # in them
         self._judged = 0  # entries of the metrics that came before the newest evaluation's verdict
@@ -84,6 +88,7 @@ class RunFolderSink:
         self._log.flush()
         self._updates.flush()
         self._scenes.flush()
+        self._recipes.flush()
 
     def flush(self) -> None:
         """Make everything so far durable, the unfinished iteration as a short file.
@@ -96,6 +101,7 @@ class RunFolderSink:
         self._log.flush()
         self._updates.flush()
         self._scenes.flush()
+        self._recipes.flush()
 
     def state(self) -> dict[str, int]:
         """Flush, and say how far this sink has come."""
@@ -109,6 +115,7 @@ class RunFolderSink:
             "log_bytes": self._log.size,
             "update_bytes": self._updates.size,
             "scene_bytes": self._scenes.size,
+            "recipe_bytes": self._recipes.size,
         }
 
     def restore(self, state: Mapping[str, int]) -> None:
@@ -130,6 +137,7 @@ class RunFolderSink:
         self._log.cut(state.get("log_bytes", 0))
         self._updates.cut(state.get("update_bytes", 0))
         self._scenes.cut(state.get("scene_bytes", 0))
+        self._recipes.cut(state.get("recipe_bytes", 0))
         self._metrics.cut(state.get("metrics", 0))
         self._traces.cut(self._episodes)
         self._best = _last_best(self._updates.text())
@@ -147,6 +155,7 @@ class RunFolderSink:
             self._log.add(write_log_lines(number, record))
             if record.scene is not None:
                 self._scenes.add(scene_line(number, record))
+        self._recipes.add(recipe_line(number if record.phase == "training" else record.car, record))
         # An evaluation repeats the last training episode; one before any counts with the first iteration.
         last = max(self._episodes, 1) - 1
         iteration, place = divmod(last, self._per_iteration)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lateapex.env.races import MISHAP_DTYPE
 from lateapex.env.rules import EPISODE_DTYPE
+from lateapex.env.starts import BEGUN_DTYPE
 from lateapex.errors import FormatError, RunError
 from lateapex.formats.checkpoints import CheckpointEntry, read_checkpoints, write_checkpoints
 from lateapex.models.model_file import FORMAT, pack, read_model, unpack
@@ -35,6 +36,7 @@ _DTYPES: Final = {
     "cars": STATE_DTYPE,
     "things": THING_DTYPE,
     "episodes": EPISODE_DTYPE,
+    "begun": BEGUN_DTYPE,
     "mishaps": MISHAP_DTYPE,
     "rows": STEP_DTYPE,
     "variation": VARIATION_DTYPE,

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lateapex.errors import FormatError
+from lateapex.formats.recipes import plain_recipe, recipe_of
 from lateapex.records import STEP_DTYPE, EpisodeRecord
 
 SCHEMA: Final = 1
@@ -166,11 +167,14 @@ def _batch(head: Mapping[str, Any], arrays: dict[str, NDArray[Any]]) -> Batch:
 
 def _about(episode: EpisodeRecord) -> dict[str, Any]:
     about = {each.name: getattr(episode, each.name) for each in fields(episode) if each.name != "steps"}
-    return {**about, "rows": len(episode.steps)}
+    recipe = episode.recipe and plain_recipe(episode.recipe)
+    return {**about, "recipe": recipe, "rows": len(episode.steps)}
 
 
 def _episode(about: Mapping[str, Any], rows: NDArray[Any]) -> EpisodeRecord:
-    return EpisodeRecord(**{name: value for name, value in about.items() if name != "rows"}, steps=rows)
+    known = {name: value for name, value in about.items() if name not in ("rows", "recipe")}
+    recipe = about.get("recipe")
+    return EpisodeRecord(**known, steps=rows, recipe=recipe and recipe_of(recipe, "an episode"))
 
 
 def _digest(head: Mapping[str, Any], arrays: Arrays) -> str:

@@ -18,6 +18,7 @@ from lateapex.records import EpisodeRecord
 
 SCRIPTED = small_task(["oval", "kidney"], 3)
 """A task that never drives: tests write its rows."""
+SCRIPTED.taken = np.zeros(3, np.int64)
 
 
 def play(recorder: EpisodeRecorder, ends: Sequence[Iterable[int]], times: Iterable[int]) -> list[list[EpisodeRecord]]:

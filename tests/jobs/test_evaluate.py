@@ -183,7 +183,13 @@ def test_what_was_driven_is_kept_when_the_film_cannot_be_drawn(copied, monkeypat
     folder = "evaluation-20240229120000"
     assert len(trace(copied, folder)[1]) == 2
     assert (copied / "metrics" / "evaluation" / f"{folder}.json").is_file()
-    assert sorted(path.name for path in (copied / folder).iterdir()) == ["evaluation-simtrace", "laps.png"]
+    assert sorted(path.name for path in (copied / folder).iterdir()) == [
+        "episodes.jsonl",
+        "evaluation-simtrace",
+        "evaluation.toml",
+        "laps.png",
+        "track.npy",
+    ]
 
 
 def test_evaluations_within_one_second_get_folders_of_their_own(copied):
@@ -200,6 +206,9 @@ def test_an_evaluation_changes_nothing_that_was_there(copied):
     assert {name: after[name] for name in before} == before
     assert {name for name in after if name not in before} == {
         f"{result.folder}/evaluation-simtrace/0-iteration.csv",
+        f"{result.folder}/evaluation.toml",
+        f"{result.folder}/track.npy",
+        f"{result.folder}/episodes.jsonl",
         f"{result.folder}/laps.png",
         f"{result.folder}/lap.mp4",
         f"metrics/evaluation/{result.folder}.json",

@@ -15,6 +15,7 @@ from made_batches import made_batch
 from made_records import episode
 
 from lateapex.errors import FormatError
+from lateapex.records import Recipe
 from lateapex.workers.batch_format import Batch, pack, unpack
 
 
@@ -41,6 +42,17 @@ def test_a_batch_comes_back_as_it_was_packed(steps, cars, numbers, seed):
     packed = pack(batch)
     assert same(unpack(packed.data, "it", packed.digest), batch)
     assert pack(batch) == packed
+
+
+@pytest.mark.parametrize("actions", [np.array([3, 0, 9], np.int32), np.random.default_rng(1).normal(size=(3, 2))])
+def test_what_an_episode_is_driven_again_from_comes_back_to_the_bit(actions):
+    values = {"seed": 5, "episode": 2, "clock": 40, "max_steps": 9, "digest": "a", "seen": "b", "paid": "c"}
+    recipe = Recipe(**values, start=(0.1, 0.0, 1 / 3), actions=actions)
+    (found,) = unpack(
+        pack(dataclasses.replace(made_batch(), episodes=(dataclasses.replace(episode(), recipe=recipe),))).data, "it"
+    ).episodes
+    assert found.recipe.actions.tobytes() == actions.tobytes()
+    assert dataclasses.replace(found.recipe, actions=None) == dataclasses.replace(recipe, actions=None)
 
 
 def test_episodes_come_back_with_all_that_they_know():
