@@ -53,7 +53,7 @@ def write(name, content):
         (["--track", "kidny"], r"no track is called 'kidny'; did you mean 'kidney'\?"),
         (["--track", "nowhere/x.npy"], r"there is no file nowhere/x\.npy; give the path of a route"),
         (["--track", ""], r"no track is called ''"),
-        (["--track", "."], r"no track is called '\.'"),
+        (["--track", "."], r"no route file \(\.npy\) lies in \.; give a folder that has some"),
         (["--reward", "quick_lap"], r"no reward file is at quick_lap; did you mean 'quick_laps'"),
         (["--reward", "missing.py"], r"no reward file is at missing\.py"),
         (["--reward", "."], r"cannot read \.: "),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -15,14 +17,22 @@ from lateapex.commands.terminal import Json, Sandbox, clean_stdout, console
 if TYPE_CHECKING:  # heavy: torch and numba
     from lateapex.jobs.evaluate import EvaluateResult, TrackTrials
 
+_FEW: Final = 3  # tracks of which every trial is shown
+
 
 def evaluate(
     run: Annotated[str, typer.Argument(help="Run folder.")],
-    track: Annotated[str | None, typer.Option(help="Other tracks than the run's: names or paths, as a,b.")] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Other tracks than the run's: names, paths or folders of routes, as a,b.")
+    ] = None,
+    both_ways: Annotated[bool, typer.Option("--both-ways", help="Drive each track the other way as well.")] = False,
     vehicle: Annotated[str | None, typer.Option(help="Another vehicle than the run's: name or path.")] = None,
     trials: Annotated[int, typer.Option(help="Laps of each track, from starts spread round it.", min=1)] = 5,
+    seed: Annotated[int, typer.Option(help="Of where boxes and bots are; never as in training.", min=0)] = 0,
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
-    film: Annotated[str, typer.Option(help="Trials to film: best, all or none.")] = "best",
+    film: Annotated[
+        str | None, typer.Option(help="Trials to film: best, all or none; best of up to 3 tracks if not given.")
+    ] = None,
     view: Annotated[str, typer.Option(help="What fills the film: chase or front.")] = "chase",
     require: Annotated[int, typer.Option(help="Exit with 1 if fewer laps than this are complete.", min=0)] = 0,
     sandbox: Sandbox = None,
@@ -32,8 +42,15 @@ def evaluate(
     from lateapex.config import parse
     from lateapex.jobs import evaluate as job
 
-    values = {"run": run, "trials": trials, "checkpoint": checkpoint, "film": film, "view": view}
-    values |= {name: value for name, value in (("track", track), ("vehicle", vehicle)) if value}
+    values = {
+        "run": run,
+        "trials": trials,
+        "checkpoint": checkpoint,
+        "view": view,
+        "both_ways": both_ways,
+        "seed": seed,
+    }
+    values |= {name: value for name, value in (("track", track), ("vehicle", vehicle), ("film", film)) if value}
     config = parse(job.EvaluateConfig, {**values, "sandbox": sandbox}, "command line")
     with clean_stdout(json_line):
         result = job.evaluate(config, tell=lambda line: console(True).print(f"note: {line}", markup=False))
@@ -45,6 +62,28 @@ def evaluate(
 
 
 def _show_trials(console: Console, result: EvaluateResult) -> None:
+    few = len(result.tracks) <= _FEW
+    names = ", ".join(part.track for part in result.tracks) if few else f"{len(result.tracks)} tracks"
+    console.print(f"{names} · {result.model} of {result.run}", markup=False)
+    console.print(_table_of_trials(result) if few else _table_of_tracks(result))
+    if result.assisted:
+        console.print(f"assisted: {', '.join(result.assisted)}", markup=False)
+    if few:
+        for part in result.tracks:
+            _show_track(console, part, len(result.tracks) > 1)
+    if len(result.tracks) > 1:
+        _show_shares(console, result)
+    if not few:
+        console.print(f"lines and traces {result.run}/{result.folder}", markup=False)
+    if any(path.endswith(".gif") for path in result.films):
+        from lateapex.jobs.film import NO_VIDEO
+
+        console.print(f"note: {NO_VIDEO}", markup=False)
+    again = "--trials 20" if any(part.track == "oval" for part in result.tracks) else "--track oval"
+    console.print(f"next: lateapex evaluate {quote(result.run)} {again}", markup=False)
+
+
+def _table_of_trials(result: EvaluateResult) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     titles = ("trial", "start", "completed", "time", "status")
     several = len(result.tracks) > 1
@@ -52,24 +91,48 @@ def _show_trials(console: Console, result: EvaluateResult) -> None:
         table.add_column(title, justify="left" if title in ("track", "status") else "right")
     for part in result.tracks:
         for trial, episode in enumerate(part.episodes, 1):
-            start = f"{100.0 * (trial - 1) / len(part.episodes):.0f}%"
+            start = f"{100.0 * part.starts[trial - 1]:.0f}%"
             words = episode.status.replace("_", " ")
             cells = (str(trial), start, f"{episode.progress:.0f}%", f"{episode.lap_time:.2f} s", words)
             table.add_row(*((part.track if trial == 1 else "", *cells) if several else cells))
-    console.print(f"{', '.join(part.track for part in result.tracks)} · {result.model} of {result.run}", markup=False)
-    console.print(table)
-    if result.assisted:
-        console.print(f"assisted: {', '.join(result.assisted)}", markup=False)
-    for part in result.tracks:
-        _show_track(console, part, several)
-    if several:
-        console.print(f"{result.laps_completed} of {len(result.episodes)} laps on all tracks", markup=False)
-    if any(path.endswith(".gif") for path in result.films):
-        from lateapex.jobs.film import NO_VIDEO
+    return table
 
-        console.print(f"note: {NO_VIDEO}", markup=False)
-    again = "--trials 20" if any(part.track == "oval" for part in result.tracks) else "--track oval"
-    console.print(f"next: lateapex evaluate {quote(result.run)} {again}", markup=False)
+
+def _table_of_tracks(result: EvaluateResult) -> Table:
+    """A row for each track, families together; where every trial ended otherwise than in a lap, how most did."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("track", "trained on", "laps", "completed", "best", "others ended"):
+        table.add_column(title, justify="right" if title in ("laps", "completed", "best") else "left")
+    for part in sorted(result.tracks, key=lambda part: part.family):
+        ends = Counter(each.status.replace("_", " ") for each in part.episodes if each.status != "lap_complete")
+        table.add_row(
+            part.track,
+            "yes" if part.trained else "no",
+            f"{part.laps_completed} of {len(part.episodes)}",
+            f"{sum(each.progress for each in part.episodes) / len(part.episodes):.0f}%",
+            f"{min(part.lap_times):.2f} s" if part.lap_times else "",
+            ", ".join(f"{words} {count}" for words, count in ends.most_common()),
+        )
+    return table
+
+
+def _show_shares(console: Console, result: EvaluateResult) -> None:
+    """Laps of all tracks, and of those that training knew nothing of."""
+    console.print(f"{_share_text(result.tracks)} laps on all tracks", markup=False)
+    if (unseen := result.unseen) and len(unseen) < len(result.tracks):
+        families = len({part.family for part in unseen})
+        console.print(
+            f"{_share_text(unseen)} laps on the {len(unseen)} tracks of {families} families that training did not know",
+            markup=False,
+        )
+
+
+def _share_text(parts: Sequence[TrackTrials]) -> str:
+    from lateapex.analysis.intervals import wilson
+
+    laps, trials = sum(part.laps_completed for part in parts), sum(len(part.episodes) for part in parts)
+    low, high = wilson(laps, trials)
+    return f"{laps} of {trials} ({100 * laps / trials:.1f}%, 95% interval {100 * low:.1f} to {100 * high:.1f}%)"
 
 
 def _show_track(console: Console, part: TrackTrials, named: bool) -> None:
@@ -91,7 +154,10 @@ def _evaluate_line(result: EvaluateResult) -> dict[str, Any]:
         "track": result.track,
         "model": result.model,
         "run": result.run,
-        "tracks": [{"track": part.track, **_trials_line(part)} for part in result.tracks],
+        "tracks": [
+            {"track": part.track, "family": part.family, "trained": part.trained, **_trials_line(part)}
+            for part in result.tracks
+        ],
     }
 
 

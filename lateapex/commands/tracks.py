@@ -51,7 +51,7 @@ def list_tracks(cache: Cache = None, json_line: Json = False) -> None:
         table.add_row(row.name, row.where, f"{row.length_m:.2f} m", width, str(row.points))
     console = table_console()
     console.print(table)
-    console.print("any seed is a circuit too: generated:easy:1, generated:medium:1, generated:hard:1", markup=False)
+    console.print("any seed is a circuit too: generated:easy:1, and so medium, hard, wide, tight", markup=False)
     console.print("next: lateapex tracks show kidney, or lateapex tracks get reinvent_base", markup=False)
 
 

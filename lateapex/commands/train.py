@@ -69,7 +69,9 @@ RaceTypeName = Annotated[
 ]
 TeacherName = Annotated[
     str | None,
-    typer.Option(help="Who shows how to drive at first: none, centre_line or minimum_time (see docs/assists.md)."),
+    typer.Option(
+        help="Who shows how to drive at first: none, centre_line, lanes or minimum_time (see docs/assists.md)."
+    ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Same seed and steps, same model.")]
 Steps = Annotated[int | None, typer.Option(help="Stop after so many environment steps.")]

@@ -34,7 +34,8 @@ def make_teacher(config: TrainConfig, task: RacingTask, vehicle: Vehicle) -> Tea
     """Make the teacher that is asked for; raises as `state_driver`."""
     if config.teacher.kind == "none":
         return None
-    return Teacher(state_driver(config.teacher.kind, task.tracks, vehicle), config.teacher)
+    driver = state_driver(config.teacher.kind, task.tracks, vehicle, task.simulator.traffic)
+    return Teacher(driver, config.teacher)
 
 
 def make_algorithm(config: TrainConfig, policy: Policy, code: Mapping[str, str]) -> Algorithm:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -17,14 +17,14 @@ from lateapex.config import Config
 from lateapex.env.races import worlds_of
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
-from lateapex.env.starts import RoundRobinStarts
+from lateapex.env.starts import RoundRobinStarts, StartPoses
 from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_parameters import evaluation_files
 from lateapex.jobs.job_reward import watched
-from lateapex.jobs.named_tracks import load_tracks
+from lateapex.jobs.named_tracks import both_ways, load_tracks
 from lateapex.jobs.run_folder import open_trained, run_reward
 from lateapex.jobs.run_parts import Cars, RunParts
 from lateapex.jobs.trial_files import trial_files
@@ -34,9 +34,14 @@ from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
 from lateapex.world.track import Track
+from lateapex.world.track_families import families_of
 from lateapex.world.track_list import track_label
 from lateapex.world.vehicle import Vehicle
 from lateapex.world.vehicles import load_vehicle
+
+FilmedTrials: TypeAlias = Literal["best", "all", "none"]
+_STREAM: Final = 2**62  # added to the seed, so that nothing is drawn as in training
+_FILMED: Final = 3  # tracks that are filmed unasked
 
 
 class EvaluateConfig(Config):
@@ -45,14 +50,19 @@ class EvaluateConfig(Config):
     run: str
     """The run folder."""
     track: str | None = None
-    """Names or paths of other tracks than the run's."""
+    """Names or paths of other tracks than the run's, or folders of route files."""
+    both_ways: bool = False
+    """Drive each track the other way as well."""
     vehicle: str | None = None
     """Name of another vehicle than the run's, or path of a file."""
     trials: int = Field(default=5, ge=1, le=10_000)
-    """Laps of each track, each with its own start: spread evenly round the track, on the centre line, from rest."""
+    """Laps of each track, each with its own start: spread evenly round the track, on the centre line, from rest; on a
+    road with two ends all begin at its beginning, since a lap is all of it."""
+    seed: int = Field(default=0, ge=0, lt=2**62)
+    """Of what is drawn: where boxes and bots are, noise. Training draws none of these."""
     checkpoint: Literal["best", "last"] = "best"
-    film: Literal["best", "all", "none"] = "best"
-    """Which trials are filmed."""
+    film: FilmedTrials | None = None
+    """Which trials of each track are filmed; the best of up to three tracks, and none of more, if not given."""
     view: ViewName = "chase"
     """What fills the films' pictures."""
     sandbox: bool | None = None
@@ -67,6 +77,12 @@ class TrackTrials:
 
     track: str
     """Name, and "@reversed" where it was driven the other way."""
+    family: int
+    """Number of its family among all tracks of the evaluation; see `world.track_families`."""
+    trained: bool
+    """Whether training knew a track of its family."""
+    starts: list[float]
+    """Share of the lap at which each trial began."""
     episodes: list[EpisodeRecord]
     laps_picture: str
     """Path of the picture of the driven lines."""
@@ -136,6 +152,11 @@ class EvaluateResult:
         return [seconds for part in self.tracks for seconds in part.lap_times]
 
     @property
+    def unseen(self) -> list[TrackTrials]:
+        """The tracks of which training knew none of the family."""
+        return [part for part in self.tracks if not part.trained]
+
+    @property
     def laps_picture(self) -> str:
         """Path of the picture of the driven lines, on the first track."""
         return self.tracks[0].laps_picture
@@ -171,6 +192,8 @@ def _evaluate(
 ) -> EvaluateResult:
     parts = RunParts(storage)
     tracks = load_tracks(config.track) if config.track else parts.tracks
+    tracks = both_ways(tracks) if config.both_ways else tracks
+    families = families_of([*tracks, *parts.tracks])
     vehicle = load_vehicle(config.vehicle) if config.vehicle else parts.vehicle
     race = parts.config.race
     worlds_of(race, config.trials)
@@ -178,8 +201,10 @@ def _evaluate(
     state = load_state(storage)
     torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
     colour = policy.blueprint.colour
+    which = config.film or ("best" if len(tracks) <= _FILMED else "none")
     cars = Cars(first=0, count=config.trials)
-    tasks = (parts.trials(track, reward, cars, vehicle=vehicle, threads=config.threads) for track in tracks)
+    asked: dict[str, Any] = {"seed": config.seed + _STREAM, "vehicle": vehicle, "threads": config.threads}
+    tasks = (parts.trials(track, reward, cars, **asked) for track in tracks)
     driven = [_drive(config, policy, task) for task in tasks]
     episodes = [episode for part in driven for episode in part]
     folder = _free_folder(storage, now())
@@ -194,12 +219,20 @@ def _evaluate(
         storage.write(file, text.encode())
     suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
     found = []
-    for track, part, suffix in zip(tracks, driven, suffixes, strict=True):
+    for place, (track, part, suffix) in enumerate(zip(tracks, driven, suffixes, strict=True)):
         picture = f"{folder}/laps{suffix}.png"
         storage.write(picture, draw_laps(track, part, f"{track.name}  {name.removesuffix('.pt')}"))
-        films = _film(storage, track, part, config, f"{folder}/lap{suffix}", vehicle=vehicle, colour=colour)
-        where = f"{storage.url}/{picture}"
-        found.append(TrackTrials(track=track_label(track), episodes=part, laps_picture=where, film_of=films))
+        films = _film(storage, track, part, config, f"{folder}/lap{suffix}", which, vehicle=vehicle, colour=colour)
+        trials = TrackTrials(
+            track=track_label(track),
+            family=families[place],
+            trained=families[place] in families[len(tracks) :],
+            starts=_starts(track, config.trials).fraction.tolist(),
+            episodes=part,
+            laps_picture=f"{storage.url}/{picture}",
+            film_of=films,
+        )
+        found.append(trials)
     return EvaluateResult(
         run=config.run,
         model=name,
@@ -218,9 +251,12 @@ def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[Epi
             "restore model/model_metadata.json as it was when training began"
         )
     task.max_steps = patience(task.lengths)
-    cars = np.arange(config.trials)
-    poses = RoundRobinStarts(spread=1.0 / config.trials).draw(0, cars, np.zeros_like(cars))
-    return drive(policy.driver(config.trials), task, poses)
+    return drive(policy.driver(config.trials), task, _starts(task.tracks[0], config.trials))
+
+
+def _starts(track: Track, trials: int) -> StartPoses:
+    cars = np.arange(trials)
+    return RoundRobinStarts(spread=1.0 / trials if track.closed else 0.0).draw(0, cars, np.zeros_like(cars))
 
 
 def _film(
@@ -229,17 +265,18 @@ def _film(
     episodes: list[EpisodeRecord],
     config: EvaluateConfig,
     stem: str,
+    film: FilmedTrials,
     *,
     vehicle: Vehicle,
     colour: bool,
 ) -> dict[int, str]:
     """Write the films that are asked for; of the best trial alone it is `stem`, else `stem`-<trial>."""
-    which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[config.film]
+    which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[film]
     films = {}
     for place in which:
         title = f"trial {place + 1} of {len(episodes)}"
         made = draw_film(track, episodes[place], config.view, title, vehicle=vehicle, colour=colour)
-        name = f"{stem}{'' if config.film == 'best' else f'-{place + 1}'}{made.suffix}"
+        name = f"{stem}{'' if film == 'best' else f'-{place + 1}'}{made.suffix}"
         storage.write(name, made.data)
         films[place] = f"{storage.url}/{name}"
     return films

@@ -66,7 +66,7 @@ def evaluation_files(
 
     Args:
         evaluation: name of its folder, evaluation-<14 digits>.
-        trials: of each track, with starts spread evenly round the lap.
+        trials: of each track, with starts spread evenly round the lap; on a road with two ends all at its beginning.
         checkpoint: best or last.
         race: that is driven.
     """
@@ -78,7 +78,6 @@ def evaluation_files(
         **(penalties if race.number_of_resets else {}),
         "EVAL_CHECKPOINT": checkpoint,
         "CHANGE_START_POSITION": "true",
-        "ROUND_ROBIN_ADVANCE_DIST": str(1.0 / trials),
         "START_POSITION_OFFSET": "0.0",
         "METRICS_S3_OBJECT_KEY": f"{_FOLDER}/metrics/evaluation/{evaluation}.json",
         "MODEL_S3_BUCKET": _BUCKET,
@@ -86,7 +85,10 @@ def evaluation_files(
         "SIMTRACE_S3_PREFIX": f"{_FOLDER}/{evaluation}",
     }
     names = _numbered(f"eval_params_{evaluation.removeprefix('evaluation-')}", len(tracks))
-    texts = (write_parameters({"JOB_TYPE": "EVALUATION", **_race(track, race), **shared}) for track in tracks)
+    texts = []
+    for track in tracks:
+        advance = {"ROUND_ROBIN_ADVANCE_DIST": str(1.0 / trials if track.closed else 0.0)}
+        texts.append(write_parameters({"JOB_TYPE": "EVALUATION", **_race(track, race), **shared, **advance}))
     return dict(zip(names, texts, strict=True))
 
 

@@ -111,7 +111,14 @@ class RunParts:
         )
 
     def trials(
-        self, track: Track, reward: Reward, cars: Cars, *, vehicle: Vehicle | None = None, threads: int | None = None
+        self,
+        track: Track,
+        reward: Reward,
+        cars: Cars,
+        *,
+        seed: int = 0,
+        vehicle: Vehicle | None = None,
+        threads: int | None = None,
     ) -> RacingTask:
         """Make the cars that drive the trials of one track after training.
 
@@ -119,12 +126,13 @@ class RunParts:
             track: any.
             reward: pays them.
             cars: one for each trial, or some of them.
+            seed: of what is drawn.
             vehicle: another than the run's.
             threads: that draw; as the run says if not given.
         """
         changes = {"vehicle": vehicle, "threads": threads}
         shared = {**self._shared, **{name: value for name, value in changes.items() if value is not None}}
-        return RacingTask(track, cars.count, reward=reward, first_car=cars.first, **shared)
+        return RacingTask(track, cars.count, reward=reward, seed=seed, first_car=cars.first, **shared)
 
     def policy(self, task: RacingTask) -> Policy:
         """Build the networks for what a task's cars sense and do, with the run's first weights."""

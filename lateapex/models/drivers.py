@@ -29,6 +29,33 @@ _BLUR = 0.3  # m over which a bend is felt; what is sharper a car cuts
 _PACE = 0.75  # share of the careful speed
 
 
+class LineTable:
+    """Lines through the roads of some tracks, looked up by the way along their centre lines.
+
+    Args:
+        tracks: K of them.
+        lines: a line for each, `[n, 3]` numbers at even steps of the way; that of a loop ends with its first.
+    """
+
+    def __init__(self, tracks: Sequence[Track], lines: Sequence[Floats]) -> None:
+        self._last = np.array([len(line) - 1 for line in lines])
+        self._closed = np.array([track.closed for track in tracks])
+        self._lengths = np.array([track.length for track in tracks])
+        self._table = np.zeros((len(lines), int(self._last.max()) + 1, 3))
+        for row, line in zip(self._table, lines, strict=True):
+            row[: len(line)] = line
+            row[len(line) :] = line[-1]
+
+    def at(self, track: NDArray[Any], way: Floats) -> Floats:
+        """Numbers `[N, 3]` at `[N]` ways, m, along the centre lines of `[N]` tracks."""
+        length = self._lengths[track]
+        way = np.where(self._closed[track], way % length, np.clip(way, 0.0, length))
+        place = way / length * self._last[track]
+        row = np.minimum(place.astype(np.int64), self._last[track] - 1)
+        share = (place - row)[:, None]
+        return np.asarray((1.0 - share) * self._table[track, row] + share * self._table[track, row + 1])
+
+
 class CentreLineDriver:
     """Follows the centre line of any track with any vehicle; see the module.
 
@@ -40,34 +67,18 @@ class CentreLineDriver:
     def __init__(self, tracks: Sequence[Track], vehicle: Vehicle) -> None:
         self._vehicle = vehicle
         self._turns = steady_turns(vehicle)
-        lines = [_line(track, vehicle) for track in tracks]
-        self._last = np.array([len(line) - 1 for line in lines])
-        self._closed = np.array([track.closed for track in tracks])
-        self._lengths = np.array([track.length for track in tracks])
-        self._table = np.zeros((len(lines), int(self._last.max()) + 1, 3))  # x, y, speed
-        for row, line in zip(self._table, lines, strict=True):
-            row[: len(line)] = line
-            row[len(line) :] = line[-1]
+        self._lines = LineTable(tracks, [_line(track, vehicle) for track in tracks])
 
     def commands(self, cars: NDArray[Any]) -> tuple[Floats, Floats]:
         """States `[N]` of STATE_DTYPE -> steering angles, rad, and speeds, m/s, `[N]` each."""
         speed = np.hypot(cars["u"], cars["v"])
         # `along` is the place of the front point, the aim is counted from the centre.
         centre = cars["along"] - self._vehicle.front_point
-        aim = self._at(cars["track"], centre + aim_distance(speed))
+        aim = self._lines.at(cars["track"], centre + aim_distance(speed))
         angle, held = pursue(aim[:, 0], aim[:, 1], cars, self._turns)
-        wanted = np.minimum(self._at(cars["track"], centre + speed * STEP_SECONDS)[:, 2], held)
+        wanted = np.minimum(self._lines.at(cars["track"], centre + speed * STEP_SECONDS)[:, 2], held)
         command = np.clip(speed_command(wanted, self._vehicle), SLOWEST, FASTEST)
         return steer_to(angle, cars, self._vehicle), command
-
-    def _at(self, track: NDArray[Any], way: Floats) -> Floats:
-        """Rows of the tables at a way along each car's centre line."""
-        length = self._lengths[track]
-        way = np.where(self._closed[track], way % length, np.clip(way, 0.0, length))
-        place = way / length * self._last[track]
-        row = np.minimum(place.astype(np.int64), self._last[track] - 1)
-        share = (place - row)[:, None]
-        return np.asarray((1.0 - share) * self._table[track, row] + share * self._table[track, row + 1])
 
 
 def aim_distance(speed: Floats) -> Floats:
@@ -106,9 +117,20 @@ def _line(track: Track, vehicle: Vehicle) -> Floats:
     """x, y and speed at even steps along the centre line, `[n, 3]`; a loop ends with its first point."""
     guide = guide_through(track.center, track.closed, _SPACING)
     spaces = np.full(len(guide.points) - (0 if track.closed else 1), guide.spacing)
-    bends = _blurred(guide.curvatures, round(_BLUR / guide.spacing), track.closed)
-    rows = np.column_stack([guide.points, _PACE * careful_speeds(bends, spaces, vehicle)])
-    return np.concatenate([rows, rows[:1]]) if track.closed else rows
+    return paced(guide.points, guide.curvatures, spaces, track.closed, vehicle)
+
+
+def paced(points: Floats, curvatures: Floats, spaces: Floats, closed: bool, vehicle: Vehicle) -> Floats:
+    """A line and the speed at which it is driven, `[n, 3]`; a loop ends with its first point.
+
+    Args:
+        points: `[S, 2]` m; a loop does not repeat its first.
+        curvatures: `[S]` 1/m
+        spaces: m from point to point: `[S]` of a loop, else one less.
+    """
+    bends = _blurred(curvatures, round(_BLUR / float(spaces.mean())), closed)
+    rows = np.column_stack([points, _PACE * careful_speeds(bends, spaces, vehicle)])
+    return np.concatenate([rows, rows[:1]]) if closed else rows
 
 
 def _blurred(values: Floats, reach: int, closed: bool) -> Floats:

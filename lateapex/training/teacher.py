@@ -21,20 +21,23 @@ from torch import Tensor
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
 from lateapex.models.drivers import CentreLineDriver
+from lateapex.models.lane_driver import LaneDriver
 from lateapex.models.line_driver import LineDriver
 from lateapex.models.timing import StateDriver
+from lateapex.sim.traffic import Traffic
 from lateapex.world.planned_lap import planned_lap
 from lateapex.world.track import Track
 from lateapex.world.vehicle import Vehicle
 
-TeacherName: TypeAlias = Literal["none", "centre_line", "minimum_time"]
+TeacherName: TypeAlias = Literal["none", "centre_line", "lanes", "minimum_time"]
 
 
 class TeacherConfig(Config):
     """Settings of a lesson before the algorithm begins."""
 
     kind: TeacherName = "none"
-    """none; centre_line: keeps to the middle of the road; minimum_time: follows the fastest line, which is planned once
+    """none; centre_line: keeps to the middle of the road; lanes: keeps to its lane, and goes over to the other where
+    something is in the way; minimum_time: follows the fastest line, which is planned once
     for each track and vehicle, takes minutes, and needs lateapex[line]."""
     steps: int = Field(default=8192, ge=1)
     """Environment steps of the lesson, over all cars, rounded up to whole rollouts; then the algorithm goes on."""
@@ -77,12 +80,19 @@ class Teacher:
         return torch.from_numpy(task.actions.nearest(steering, speed))
 
 
-def state_driver(kind: TeacherName, tracks: Sequence[Track], vehicle: Vehicle) -> StateDriver:
+def state_driver(
+    kind: TeacherName, tracks: Sequence[Track], vehicle: Vehicle, traffic: Traffic | None = None
+) -> StateDriver:
     """Make the driver of a name, for all of some tracks.
+
+    Args:
+        traffic: what else is on the road; only lanes looks at it.
 
     Raises:
         ConfigError: the fastest line is to be planned, and CasADi is not installed.
     """
     if kind == "minimum_time":
         return LineDriver([planned_lap(track, vehicle) for track in tracks])
+    if kind == "lanes":
+        return LaneDriver(tracks, vehicle, traffic)
     return CentreLineDriver(tracks, vehicle)

@@ -82,8 +82,11 @@ CIRCUITS: Final = {
     "easy": CircuitSettings(length=(14, 24), width=(0.9, 1.1), minimum_radius=1.2, bends=(4, 6)),
     "medium": CircuitSettings(length=(20, 36), width=(0.75, 1.0), minimum_radius=0.95, bends=(6, 9)),
     "hard": CircuitSettings(length=(30, 60), width=(0.6, 0.8), minimum_radius=0.75, bends=(10, 14)),
+    "wide": CircuitSettings(length=(30, 60), width=(1.1, 1.5), minimum_radius=0.9, bends=(7, 12)),
+    "tight": CircuitSettings(length=(18, 40), width=(0.75, 1.07), minimum_radius=0.6, bends=(9, 14), gap=0.1),
 }
-"""Settings by difficulty."""
+"""Settings by difficulty. wide: as broad a road as those of Austin, Monaco and Singapore; tight: hairpins round a
+point, as in many circuits of 2022."""
 
 
 class _Circuit(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pydantic import ValidationError
-from small_runs import files_of, small_run
+from small_runs import command, files_of, small_run
 
 from lateapex.errors import ConfigError, FormatError, LateapexError, RunError, TrackError
 from lateapex.formats.metrics import read_metrics
@@ -50,6 +51,75 @@ def duration(film):
 def laps(lapping) -> EvaluateResult:
     """Five trials of the model that laps kidney."""
     return go(lapping.url, trials=5, film="best")
+
+
+# ------------------------------------------------------------------------------------------------ many tracks
+
+
+@pytest.fixture
+def routes(tmp_path) -> Path:
+    """A folder with two route files and something else."""
+    folder = tmp_path / "routes"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("not a route")
+    for name in ("oval", "kidney"):
+        track = load_track(name)
+        rows = np.concatenate([track.center, track.inner, track.outer], axis=1)
+        np.save(folder / f"my_{name}.npy", np.concatenate([rows, rows[:1]]))
+    return folder
+
+
+def test_a_folder_stands_for_its_routes_and_each_can_be_driven_both_ways(copied, routes):
+    result = go(copied, track=str(routes), both_ways=True, trials=1)
+    assert [part.track for part in result.tracks] == ["my_kidney", "my_kidney@reversed", "my_oval", "my_oval@reversed"]
+    assert [part.family for part in result.tracks] == [0, 0, 1, 1]
+    assert [part.trained for part in result.tracks] == [True, True, False, False], "the model was trained on kidney"
+    assert [part.track for part in result.unseen] == ["my_oval", "my_oval@reversed"]
+    assert len(result.episodes) == 4
+
+
+def test_what_is_named_both_ways_is_driven_once_each_way(copied):
+    result = go(copied, track="oval,oval@reversed", both_ways=True, trials=1)
+    assert [part.track for part in result.tracks] == ["oval", "oval@reversed"]
+
+
+def test_more_than_three_tracks_are_filmed_when_asked_for_alone(copied, monkeypatch):
+    monkeypatch.setattr(job, "draw_film", lambda *_, **__: FilmFile(".x", b""))
+    names = ["oval", "kidney", "oval@reversed", "kidney@reversed"]
+    counts = [len(go(copied, track=",".join(names[:n]), trials=1, film=None).films) for n in (3, 4)]
+    assert counts == [3, 0]
+    assert len(go(copied, track=",".join(names), trials=1, film="best").films) == 4
+
+
+def test_the_command_shows_a_line_a_track_and_how_sure_the_share_is(capsys, copied, routes):
+    said = command(capsys, "evaluate", copied, "--track", routes, "--both-ways", "--trials", 1)
+    lines = said.out.splitlines()
+    assert lines[0].startswith("4 tracks · ")
+    assert lines[1].split() == ["track", "trained", "on", "laps", "completed", "best", "others", "ended"]
+    assert [line.split()[:2] for line in lines[2:6]] == [
+        ["my_kidney", "yes"],
+        ["my_kidney@reversed", "yes"],
+        ["my_oval", "no"],
+        ["my_oval@reversed", "no"],
+    ]
+    share = r"[0-2] of 2 \(\d+\.\d%, 95% interval \d+\.\d to \d+\.\d%\)"
+    assert any(
+        re.fullmatch(share + " laps on the 2 tracks of 1 families that training did not know", line) for line in lines
+    )
+
+
+def test_a_folder_without_routes_is_refused(copied, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TrackError, match=r"no route file \(\.npy\) lies in .*empty; give a folder that has some"):
+        go(copied, track=str(tmp_path / "empty"))
+
+
+def test_every_trial_on_a_road_with_two_ends_begins_at_its_beginning(copied):
+    result = go(copied, track="sprint", trials=3)
+    assert result.tracks[0].starts == [0.0, 0.0, 0.0]
+    rows = [episode.steps[0] for episode in result.episodes]
+    assert {(row["x"], row["y"]) for row in rows} == {(rows[0]["x"], rows[0]["y"])}
+    assert go(copied, trials=4).tracks[0].starts == [0.0, 0.25, 0.5, 0.75]
 
 
 # ------------------------------------------------------------------------------------------------ what it measures

@@ -76,7 +76,9 @@ def test_circuits_keep_to_whatever_settings_they_are_given(
 
 
 def test_harder_circuits_are_longer_narrower_and_turn_more_and_tighter() -> None:
-    easy, medium, hard = ([generate_circuit(seed, CIRCUITS[name]) for seed in range(20)] for name in CIRCUITS)
+    easy, medium, hard = (
+        [generate_circuit(seed, CIRCUITS[name]) for seed in range(20)] for name in ("easy", "medium", "hard")
+    )
     for softer, harder in ((easy, medium), (medium, hard)):
         assert np.mean([track.length for track in softer]) < np.mean([track.length for track in harder])
         assert np.mean([track.width for track in softer]) > np.mean([track.width for track in harder])
@@ -84,6 +86,14 @@ def test_harder_circuits_are_longer_narrower_and_turn_more_and_tighter() -> None
         assert np.mean(turned[0]) < np.mean(turned[1])
         tightest = [[np.abs(curvatures(track)).max() for track in tracks] for tracks in (softer, harder)]
         assert np.mean(tightest[0]) < np.mean(tightest[1])
+
+
+def test_wide_circuits_are_broader_than_all_others_and_tight_ones_bend_more_sharply() -> None:
+    found = {name: [generate_circuit(seed, CIRCUITS[name]) for seed in range(20)] for name in CIRCUITS}
+    wide, tight = found.pop("wide"), found.pop("tight")
+    assert min(track.width for track in wide) >= max(track.width for tracks in found.values() for track in tracks)
+    sharpest = np.mean([np.abs(curvatures(track)).max() for track in tight])
+    assert sharpest > max(np.mean([np.abs(curvatures(each)).max() for each in tracks]) for tracks in found.values())
 
 
 def test_circuits_go_both_ways_round_and_hard_ones_bend_to_both_sides() -> None:
@@ -156,7 +166,7 @@ def test_a_name_stands_for_the_seed_and_the_settings_of_its_difficulty() -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("generated:", r"no difficulty is called ''; known: easy, medium, hard Write generated:medium:42"),
+        ("generated:", r"no difficulty is called ''; known: easy, medium, hard, wide, tight Write generated:medium:42"),
         ("generated:meduim:3", r"no difficulty is called 'meduim'; did you mean 'medium'\? Write generated:medium:42"),
         ("generated:hard", r"the seed is ''; a whole number from 0 to 18446744073709551615 .* generated:hard:42"),
         ("generated:hard:-1", "the seed is '-1'"),
