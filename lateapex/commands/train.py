@@ -84,6 +84,16 @@ UntilLaps = Annotated[
 ]
 Keep = Annotated[int | None, typer.Option(help="Versions of the model that stay beside the best; 4 if not given.")]
 Cars = Annotated[int | None, typer.Option(help="Cars that drive at once.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(help="Processes that drive, each a share of the cars, on a Ray cluster; 0, the default: this one."),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS", help="The cluster to join, host:port or auto; local, the default: one of its own."
+    ),
+]
 Precision = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
 CallAtStep1 = Annotated[
     bool | None,
@@ -134,6 +144,8 @@ def train(
     until_laps: UntilLaps = None,
     keep: Keep = None,
     cars: Cars = None,
+    workers: Workers = None,
+    ray_address: RayAddress = None,
     precision: Precision = None,
     sandbox: Sandbox = None,
     call_at_step_1: CallAtStep1 = None,
@@ -168,8 +180,9 @@ def train(
 def _given(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What flags say, by the names of settings: what makes a run, and what may change when it is resumed."""
     bounds = {name: flags[name] for name in ("steps", "duration", "until_laps", "keep")}
-    changes = {"trainer": bounds, "sandbox": flags["sandbox"], "tensorboard": flags["tensorboard"]}
-    others = {*bounds, *changes, "config", "resume", "json_line"}
+    crew = {"count": flags["workers"], "ray_address": flags["ray_address"]}
+    changes = {"trainer": bounds, "workers": crew, "sandbox": flags["sandbox"], "tensorboard": flags["tensorboard"]}
+    others = {*bounds, *changes, "ray_address", "config", "resume", "json_line"}
     settings: dict[str, Any] = {_SETTINGS.get(name, name): value for name, value in flags.items() if name not in others}
     settings["transforms"] = settings["transforms"] or None  # none given are an empty list
     if (race_type := settings.pop("race_type")) is not None:

@@ -138,11 +138,16 @@ class RunParts:
         """Build the networks for what a task's cars sense and do, with the run's first weights."""
         return Policy(self._blueprint(task), self.config.seed, self.code)
 
-    def collector(self, task: RacingTask) -> LocalCollector:
-        """Make what drives a task's cars in this process."""
+    def collector(self, task: RacingTask, cars: int | None = None) -> LocalCollector:
+        """Make what drives a task's cars in this process.
+
+        Args:
+            cars: all that there are, if the others take their steps at the same time.
+        """
         config = self.config
         return LocalCollector(
             task,
+            cars=cars,
             bf16=config.precision == "bfloat16",
             exploration=config.exploration,
             teacher=make_teacher(config, task, self.vehicle),

@@ -7,7 +7,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,8 +20,9 @@ from lateapex.errors import LateapexError, LeaseLostError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.training_log import head_lines
 from lateapex.jobs.assists import make_algorithm
+from lateapex.jobs.collectors import collecting
 from lateapex.jobs.config_file import config_notes
-from lateapex.jobs.exchange_job import closed_account, one_share, store_collector
+from lateapex.jobs.exchange_job import closed_account
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.presets import preset
 from lateapex.jobs.run_folder import (
@@ -134,17 +135,17 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
         sandbox=config.sandbox,
         call_at_step_1=config.call_at_step_1,
     )
-    with closing(reward):
+    with ExitStack() as around:
+        around.enter_context(closing(reward))
         storage = create_run(config.out, _stem(config, inputs.tracks), config, inputs)
         try:
-            trainer, files = _assembled(RunParts(storage, config), storage, reward, tell)
+            trainer, files = _assembled(RunParts(storage, config), storage, reward, tell, around)
         except LateapexError:
             drop_run(storage)
             raise
         for line in inputs.notes:
             tell(line)
-        with _closing(trainer):
-            return _run(trainer, files, storage, config, observe, new=True)
+        return _run(trainer, files, storage, config, observe, new=True)
 
 
 def resume(
@@ -157,40 +158,35 @@ def resume(
 
     Args:
         changes: settings that may differ from the run's: those of `trainer` that bound it, how much it keeps,
-            `sandbox` and `tensorboard`. They are the run's from then on.
+            `sandbox`, `tensorboard` and `workers`. They are the run's from then on.
     """
     storage = open_trained(url)
     source = f"{url}/run.toml"
     settings = read_settings(storage)
     before = parse(TrainConfig, settings, source)
     config = _resolved(parse(TrainConfig, merge(settings, without_none(changes or {})), source))
-    with closing(run_reward(storage, sandbox=config.sandbox)) as reward:
+    with ExitStack() as around:
+        reward = around.enter_context(closing(run_reward(storage, sandbox=config.sandbox)))
         parts = RunParts(storage, config)
-        trainer, files = _assembled(parts, storage, reward, tell)
-        with _closing(trainer):
-            drop_unfinished(storage)
-            trainer.resume()
-            trainer.diagnosis.replay(log_of(storage))
-            if config != before:
-                write_settings(storage, config)
-            for line in parts.metadata.warnings:
-                tell(line)
-            return _run(trainer, files, storage, config, observe, new=False)
+        trainer, files = _assembled(parts, storage, reward, tell, around)
+        drop_unfinished(storage)
+        trainer.resume()
+        trainer.diagnosis.replay(log_of(storage))
+        if config != before:
+            write_settings(storage, config)
+        for line in parts.metadata.warnings:
+            tell(line)
+        return _run(trainer, files, storage, config, observe, new=False)
 
 
-def _closing(trainer: Trainer) -> AbstractContextManager[Any]:
-    """Give up, at the end, what others wait for."""
-    collector = trainer.collector
-    return closing(collector) if isinstance(collector, StoreCollector) else contextlib.nullcontext()
-
-
-def _assembled(parts: RunParts, storage: Storage, reward: Reward, tell: Tell) -> tuple[Trainer, RunFolderSink]:
-    """Put the parts of a run together, ready for its first update."""
+def _assembled(
+    parts: RunParts, storage: Storage, reward: Reward, tell: Tell, around: ExitStack
+) -> tuple[Trainer, RunFolderSink]:
+    """Put the parts of a run together, ready for its first update; what is to be closed after it goes `around`."""
     config = parts.config
     parts.begin()
-    shared = config.exchange.url is not None
-    task = parts.task(reward, one_share(config) if shared else None)
-    policy = parts.policy(task)
+    collector = around.enter_context(collecting(parts, storage, reward, tell))
+    policy = parts.policy(collector.task)
     if config.pretrained is not None and not storage.exists(STATE):
         first = read_model(storage.read(FIRST_MODEL), f"{storage.url}/{FIRST_MODEL}", parts.code)
         policy.load_state_dict(first.state_dict())
@@ -198,17 +194,17 @@ def _assembled(parts: RunParts, storage: Storage, reward: Reward, tell: Tell) ->
     world = ",".join(track.name for track in parts.tracks)
     head = head_lines(world, parts.metadata, write_hyperparameters(hyperparameters, config.algorithm))
     files = RunFolderSink(storage, hyperparameters.num_episodes_between_training, head)
-    parts_of_trainer: dict[str, Any] = {
-        "policy": policy,
-        "evaluation": parts.evaluation(reward),
-        "algorithm": make_algorithm(config, policy, parts.code),
-        "storage": storage,
-        "sinks": {"files": files, **_further_sinks(config, storage, reward)},
-    }
-    if not shared:
-        return Trainer(config.trainer, collector=parts.collector(task), **parts_of_trainer), files
-    collector = store_collector(parts, storage, task, tell)  # last, since it must be closed
-    return Trainer(config.trainer, collector=collector, account=collector, **parts_of_trainer), files
+    trainer = Trainer(
+        config.trainer,
+        policy=policy,
+        collector=collector,
+        evaluation=parts.evaluation(reward),
+        algorithm=make_algorithm(config, policy, parts.code),
+        storage=storage,
+        sinks={"files": files, **_further_sinks(config, storage, reward)},
+        account=collector if isinstance(collector, StoreCollector) else None,
+    )
+    return trainer, files
 
 
 def _further_sinks(config: TrainConfig, storage: Storage, reward: Reward) -> dict[str, Sink]:

@@ -30,6 +30,7 @@ from lateapex.training.ppo import PPOConfig
 from lateapex.training.sac import SACConfig
 from lateapex.training.teacher import TeacherConfig
 from lateapex.training.trainer import TrainerConfig
+from lateapex.workers.crew import WorkersConfig
 from lateapex.world.scene_files import NONE
 from lateapex.world.vehicles import AUTO
 
@@ -116,6 +117,7 @@ class TrainConfig(Config):
     sac: SACConfig = SACConfig()
     teacher: TeacherConfig = TeacherConfig()
     exchange: ExchangeConfig = ExchangeConfig()
+    workers: WorkersConfig = WorkersConfig()
 
 
 def train_config(values: Mapping[str, Any], source: str = "settings", file: str | None = None) -> TrainConfig:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -94,6 +94,7 @@ class LocalCollector:
 
     Args:
         task: the cars; its seed is that of the action draws too.
+        cars: all that there are, if `task` holds a share of them whose others take their steps at the same time.
         bf16: act in bfloat16, as the update will compute.
         exploration: how actions are tried.
         teacher: labels what is seen, until its lesson is over.
@@ -106,12 +107,13 @@ class LocalCollector:
         self,
         task: RacingTask,
         *,
+        cars: int | None = None,
         bf16: bool = False,
         exploration: ExplorationConfig | None = None,
         teacher: Teacher | None = None,
     ) -> None:
         self.task = task
-        self.cars = task.simulator.count
+        self.cars = cars or task.simulator.count
         self.bf16 = bf16
         self.exploration = exploration or ExplorationConfig()
         if self.exploration.exploration_type == "e-greedy" and isinstance(task.actions, ActionRanges):
@@ -123,30 +125,56 @@ class LocalCollector:
         self.steps = 0
         """Taken so far, over all cars. Exploration and lessons go by it: whoever drives a share is told that of all."""
         self._memory: Memory | None = None
+        self._drive: _Drive | None = None
         self._recorder = EpisodeRecorder(task, "training")
         self._everyone = np.arange(task.simulator.count)
         task.begin(self._everyone)
 
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Drive all cars; episodes go on from rollout to rollout."""
-        taken, paid = _Taken(self.cars), self.task.reward.seconds
-        teacher = self._teacher if self._teacher is not None and self._teacher.teaches(self.steps) else None
-        memory = policy.memory(len(self._everyone)) if self._memory is None else self._memory
-        for t in range(budget.steps):
-            memory = self._step(policy, memory, taken, t, teacher)
-            if budget.episodes is not None and len(taken.ended) >= budget.episodes:
+        self.begin(policy)
+        for _ in range(budget.steps):
+            ended = self.advance()
+            if budget.episodes is not None and ended >= budget.episodes:
                 break
-        self._memory = memory
-        if budget.whole and self.cars == 1 and 0 < len(taken.ended) < (budget.episodes or 0):
+        return self.finish(budget.episodes if budget.whole else None)
+
+    def begin(self, policy: Policy) -> None:
+        """Begin a rollout: to drive step by step in place of `collect`."""
+        teacher = self._teacher if self._teacher is not None and self._teacher.teaches(self.steps) else None
+        count = len(self._everyone)
+        if self._memory is None:
+            self._memory = policy.memory(count)
+        self._drive = _Drive(policy, _Taken(count), teacher, self.task.reward.seconds)
+
+    def advance(self) -> int:
+        """Let all cars take one step; returns how many episodes have ended in this rollout."""
+        drive = self._begun()
+        assert self._memory is not None
+        self._memory = self._step(drive, self._memory)
+        return len(drive.taken.ended)
+
+    def finish(self, whole: int | None = None) -> Rollout:
+        """End the rollout, of one step or more, and return it; where `whole` episodes were wanted: see `Budget`."""
+        policy, taken, _, paid = self._begun()
+        assert self._memory is not None
+        self._drive = None
+        if whole is not None and self.cars == 1 and 0 < len(taken.ended) < whole:
             taken.keep_ended()
             self._leave_out()
         seconds = {"inference": taken.inference, "reward": self.task.reward.seconds - paid}
-        rollout = taken.rollout(policy.peek(self.task.observations, memory, self.task.fresh))
+        rollout = taken.rollout(policy.peek(self.task.observations, self._memory, self.task.fresh))
         return rollout._replace(seconds=seconds)
 
-    def _step(self, policy: Policy, memory: Memory, taken: _Taken, t: int, teacher: Teacher | None) -> Memory:
+    def _begun(self) -> _Drive:
+        if self._drive is None:
+            raise RuntimeError("no rollout has begun")
+        return self._drive
+
+    def _step(self, drive: _Drive, memory: Memory) -> Memory:
         """Let all cars take one step, and those whose episode it ends begin anew; returns what is remembered then."""
         task, fresh = self.task, self.task.fresh
+        policy, taken, teacher, _ = drive
         begun = time.perf_counter()
         decision = policy.decide(
             task.observations,
@@ -160,7 +188,7 @@ class LocalCollector:
         taken.inference += time.perf_counter() - begun
         if teacher is not None:
             decision = self._taught(decision, teacher, taken)
-        self.steps += len(self._everyone)
+        self.steps += self.cars
         before = task.episodes["progress"].copy()
         reward, over, cut = task.advance(decision.actions.numpy())
         # Progress is noted at the pose before the action: what this step drove shows in the next.
@@ -170,7 +198,8 @@ class LocalCollector:
         if cut.any():
             cars = np.flatnonzero(cut)
             seen = {name: value[cars] for name, value in task.observations.items()}
-            taken.cut_values.append((t, cars, policy.peek(seen, decision.memory.of(cars), task.fresh[cars]).values))
+            worth = policy.peek(seen, decision.memory.of(cars), task.fresh[cars]).values
+            taken.cut_values.append((len(taken.decisions) - 1, cars, worth))
         done = np.flatnonzero(over | cut)
         if len(done):
             task.begin(done)
@@ -215,6 +244,17 @@ class LocalCollector:
         self._recorder.restore(snapshot["recorder"])
         self.steps = int(snapshot["steps"])
         self._memory = None if snapshot["memory"] is None else Memory(**snapshot["memory"])
+
+
+class _Drive(NamedTuple):
+    """A rollout that has begun."""
+
+    policy: Policy
+    taken: _Taken
+    teacher: Teacher | None
+    """None: it has no labels."""
+    paid: float
+    """Seconds of the reward until then."""
 
 
 class _Taken:

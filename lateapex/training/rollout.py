@@ -87,10 +87,7 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
             key=lambda episode: (float(episode.steps["sim_time"][-1]), episode.car),
         ),
         laps=np.concatenate([each.laps for each in rollouts]),
-        seconds={
-            name: max(each.seconds.get(name, 0.0) for each in rollouts)
-            for name in dict.fromkeys(name for each in rollouts for name in each.seconds)
-        },
+        seconds=max((each.seconds for each in rollouts), key=lambda seconds: sum(seconds.values())),
         labels=torch.cat(labels, dim=1) if labels else None,
         behind=np.concatenate([_behind(each) for each in rollouts]) if stale else None,
     )

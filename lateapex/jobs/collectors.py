@@ -1,0 +1,123 @@
+"""Who drives a run's cars: this process, a crew in others, or workers at an exchange, as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from lateapex.env.reward_base import Reward
+from lateapex.errors import ConfigError
+from lateapex.jobs.exchange_job import one_share, store_collector
+from lateapex.jobs.job_reward import job_reward
+from lateapex.jobs.run_folder import REWARD, input_files
+from lateapex.jobs.run_parts import Cars, RunParts
+from lateapex.jobs.train_config import TrainConfig
+from lateapex.models.policy import BLOCK
+from lateapex.storage import MemoryStorage, Storage
+from lateapex.training.collect import Collector
+from lateapex.workers.crew import WORKPLACES, Crew, Share
+
+
+@contextmanager
+def collecting(parts: RunParts, storage: Storage, reward: Reward, tell: Callable[[str], None]) -> Iterator[Collector]:
+    """Yield what drives a run's cars.
+
+    Args:
+        parts: of the run, which has begun.
+        storage: its folder.
+        reward: pays the cars here, and is what is known here of the rewards elsewhere.
+        tell: gets a line on whatever a racer may not expect.
+
+    Raises:
+        LateapexError: the workers cannot be had.
+    """
+    config, workers = parts.config, parts.config.workers
+    if config.exchange.url is not None:
+        if workers.count:
+            raise ConfigError(
+                f"workers.count is {workers.count} and exchange.url {config.exchange.url}: two ways to drive the cars; "
+                "leave one of --workers and --exchange out"
+            )
+        with closing(store_collector(parts, storage, parts.task(reward, one_share(config)), tell)) as collector:
+            yield collector
+        return
+    if not workers.count:
+        yield parts.collector(parts.task(reward))
+        return
+    spans = shares(config.cars, workers.count, config.race.cars)
+    make = WORKPLACES.get(workers.workplace)
+    files = input_files(storage)
+    if config.cars < BLOCK * len(spans):
+        tell(
+            f"{len(spans)} workers share {config.cars} cars, and a network decides for {BLOCK} in the time of one: "
+            f"--cars {BLOCK * len(spans)} costs each of them little more"
+        )
+    workplace = make([ShareMaker(files, config, span, reward.source) for span in spans], workers, tell)
+    try:
+        task = parts.task(reward, Cars(first=0, count=config.race.cars))
+        yield Crew(workplace, [span.count for span in spans], task)
+    finally:
+        workplace.close()
+
+
+def shares(cars: int, count: int, world: int = 1) -> list[Cars]:
+    """Deal a run's cars out to `count` workers.
+
+    Each gets cars in a row, as many as the others or nearly so, and whole worlds of `world` cars; where there are
+    enough, whole blocks of inference, so that none computes what nobody needs.
+
+    Raises:
+        ConfigError: there are more workers than worlds.
+    """
+    worlds = cars // world
+    if count > worlds:
+        what = "cars" if world == 1 else f"worlds of {world} cars"
+        raise ConfigError(
+            f"{count} workers for {worlds} {what}: one each is needed; give fewer --workers or more --cars"
+        )
+    block = BLOCK if BLOCK % world == 0 and cars >= BLOCK * count else world
+    blocks, rest = divmod(cars, block)
+    ends = [block * (blocks * (place + 1) // count) for place in range(count)]
+    ends[-1] += rest
+    return [Cars(first=first, count=end - first) for first, end in zip([0, *ends], ends, strict=False)]
+
+
+@dataclass(frozen=True)
+class ShareMaker:
+    """Makes a share of a run's cars from copies of the run's files."""
+
+    files: dict[str, bytes]
+    """Of `run_folder.input_files`."""
+    config: TrainConfig
+    span: Cars
+    reward_source: str
+    """How the reward's file is called in messages."""
+
+    @property
+    def cars(self) -> int:
+        """Of the share."""
+        return self.span.count
+
+    def begin(self) -> None:
+        """One thread of arithmetic: other workers have the other cores."""
+        self._parts().begin(torch_threads=1)
+
+    def __call__(self) -> Share:
+        """Make it here."""
+        parts, config = self._parts(), self.config
+        reward = job_reward(
+            self.files[REWARD].decode(errors="replace"),
+            self.reward_source,
+            seed=config.seed,
+            first_car=self.span.first,
+            sandbox=config.sandbox,
+            call_at_step_1=config.call_at_step_1,
+        )
+        task = parts.task(reward, self.span)
+        return Share(parts.collector(task, config.cars), parts.policy(task))
+
+    def _parts(self) -> RunParts:
+        storage = MemoryStorage()
+        storage.files.update(self.files)
+        return RunParts(storage, self.config.model_copy(update={"threads": 1}))
