@@ -33,6 +33,15 @@ class Tagged(NamedTuple):
     """Equal contents may have equal tags: who must see every change puts a number into the file."""
 
 
+class FileNote(NamedTuple):
+    """What a place knows of a file without reading it."""
+
+    size: int
+    """Bytes."""
+    changed: float
+    """s since 1970, by the place's own clock; 0 where it does not keep that."""
+
+
 class Storage(Protocol):
     """Files by name under one root; names use "/"."""
 
@@ -80,6 +89,10 @@ class Storage(Protocol):
 
     def list(self, prefix: str = "") -> list[str]:
         """Names that begin with `prefix`, sorted; files still being written are not among them."""
+        ...
+
+    def notes(self, prefix: str = "") -> dict[str, FileNote]:
+        """What is known of the files that `list` names, in its order."""
         ...
 
     def delete(self, name: str) -> None:
@@ -149,6 +162,35 @@ def open_storage(url: str, patience_s: float | None = None) -> Storage:
     if not separator:
         return DiskStorage(url)
     return STORES.get(scheme)(url, None if patience_s is None else Patience(total_s=patience_s))
+
+
+def is_far(url: str) -> bool:
+    """Whether a place is named by a URL, not by a path."""
+    return "://" in url
+
+
+def place_of(path: str) -> tuple[Storage, str]:
+    """Return the place of one file, named by a path or a URL, and its name there; errors as `open_storage`."""
+    if is_far(path):
+        folder, _, name = path.rpartition("/")
+        return open_storage(folder), name
+    return DiskStorage(Path(path).parent), Path(path).name
+
+
+def read_far(url: str) -> bytes:
+    """Return one file that a URL names.
+
+    Raises:
+        RunError: there is no such file.
+        ConfigError, StorageError: the URL is no place, or it does not answer.
+    """
+    place, name = place_of(url)
+    return place.read(name)
+
+
+def written(storage: Storage, name: str) -> str:
+    """Return how a user would write a file of a place."""
+    return f"{storage.url}/{name}" if is_far(storage.url) else str(Path(storage.url, name))
 
 
 class DiskStorage:
@@ -225,6 +267,15 @@ class DiskStorage:
         found = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_ASIDE))
         names = (path.relative_to(self.root).as_posix() for path in found)
         return sorted(name for name in names if name.startswith(prefix))
+
+    def notes(self, prefix: str = "") -> dict[str, FileNote]:
+        """Size and time of change of the files that `list` names."""
+        found = {}
+        for name in self.list(prefix):
+            with contextlib.suppress(FileNotFoundError):  # gone since it was listed
+                stat = (self.root / name).stat()
+                found[name] = FileNote(stat.st_size, stat.st_mtime)
+        return found
 
     def delete(self, name: str) -> None:
         """Remove `name`."""
@@ -317,6 +368,10 @@ class MemoryStorage:
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names that begin with `prefix`."""
         return sorted(name for name in list(self.files) if name.startswith(prefix))
+
+    def notes(self, prefix: str = "") -> dict[str, FileNote]:
+        """Sizes of the files that `list` names."""
+        return {name: FileNote(len(self.files[name]), 0.0) for name in self.list(prefix)}
 
     def delete(self, name: str) -> None:
         """Remove `name`."""

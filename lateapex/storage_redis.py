@@ -9,6 +9,7 @@ caller's patience ends.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import re
@@ -23,7 +24,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from lateapex.errors import ConfigError, RunError, StorageError
-from lateapex.storage import Tagged, too_short
+from lateapex.storage import FileNote, Tagged, too_short
 from lateapex.storage_patience import Patience, Repeater
 
 T = TypeVar("T")
@@ -122,6 +123,15 @@ class RedisStorage:
 
         found = self._patiently("list", prefix, scan)
         return sorted(key.decode().removeprefix(self._prefix) for key in found)
+
+    def notes(self, prefix: str = "") -> dict[str, FileNote]:
+        """Lengths of the strings that `list` names."""
+        found = {}
+        for name in self.list(prefix):
+            key = self._key(name)
+            size = self._patiently("measure", name, functools.partial(self._client.strlen, key))
+            found[name] = FileNote(int(size), 0.0)
+        return found
 
     def delete(self, name: str) -> None:
         """Remove the string `name`."""

@@ -23,7 +23,7 @@ from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
 from lateapex.errors import ConfigError, RunError, StorageError
-from lateapex.storage import Tagged, too_short
+from lateapex.storage import FileNote, Tagged, too_short
 from lateapex.storage_patience import Patience, Repeater
 
 T = TypeVar("T")
@@ -125,14 +125,22 @@ class S3Storage:
 
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names that begin with `prefix`."""
+        return list(self.notes(prefix))
 
-        def pages() -> list[str]:
+    def notes(self, prefix: str = "") -> dict[str, FileNote]:
+        """What a list says of each object."""
+
+        def pages() -> dict[str, FileNote]:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=self._prefix + prefix
             )
-            return [found["Key"].removeprefix(self._prefix) for page in pages for found in page.get("Contents", ())]
+            found = (each for page in pages for each in page.get("Contents", ()))
+            return {
+                each["Key"].removeprefix(self._prefix): FileNote(int(each["Size"]), each["LastModified"].timestamp())
+                for each in found
+            }
 
-        return sorted(self._patiently("list", prefix, pages))
+        return dict(sorted(self._patiently("list", prefix, pages).items()))
 
     def delete(self, name: str) -> None:
         """Remove the object `name`."""

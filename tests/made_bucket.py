@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import io
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from botocore.exceptions import ClientError
 from lateapex.storage_patience import Patience
 from lateapex.storage_s3 import S3Storage
 
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+"""When what was put into a bucket by hand came there."""
+
 
 class Bucket:
     """Answers as S3 does. `faults` are raised by the next requests, one each: before it acts, or after ("lost")."""
@@ -19,6 +23,7 @@ class Bucket:
     def __init__(self, name: str = "bucket") -> None:
         self.name = name
         self.objects: dict[str, bytes] = {}
+        self.changed: dict[str, datetime.datetime] = {}
         self.faults: list[Exception | tuple[str, Exception] | None] = []
         self.requests = 0
 
@@ -32,6 +37,7 @@ class Bucket:
             if condition["IfMatch"] != etag(self.objects[Key]):
                 raise refusal("PreconditionFailed", 412)
         self.objects[Key] = bytes(Body)
+        self.changed[Key] = datetime.datetime.now(datetime.UTC)
         if lost:
             raise lost
         return {"ETag": etag(Body)}
@@ -58,6 +64,7 @@ class Bucket:
         if CopySource["Key"] not in self.objects:
             raise refusal("NoSuchKey", 404)
         self.objects[Key] = self.objects[CopySource["Key"]]
+        self.changed[Key] = datetime.datetime.now(datetime.UTC)
         return {}
 
     def get_paginator(self, operation: str) -> Bucket:
@@ -70,7 +77,10 @@ class Bucket:
         if not keys:
             yield {}
         for n in range(0, len(keys), 3):
-            yield {"Contents": [{"Key": key} for key in keys[n : n + 3]]}
+            yield {"Contents": [{"Key": key, **self._about(key)} for key in keys[n : n + 3]]}
+
+    def _about(self, key: str) -> dict[str, Any]:
+        return {"Size": len(self.objects[key]), "LastModified": self.changed.get(key, LONG_AGO)}
 
     def _begin(self, bucket: str) -> Exception | None:
         self.requests += 1

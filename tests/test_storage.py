@@ -7,20 +7,22 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from made_bucket import Bucket, made_storage
 
 from lateapex.errors import ConfigError, RunError, StorageError
-from lateapex.storage import DiskStorage, MemoryStorage, open_storage
+from lateapex.storage import DiskStorage, MemoryStorage, open_storage, place_of, written
 from lateapex.storage_check import require_conditional_writes
+from lateapex.storage_gathered import GatheredStorage
 from lateapex.workers.keys import KeyedStorage
 
 
 @pytest.fixture(
     params=[
-        *("disk", "memory", "made bucket", "two places"),
+        *("disk", "memory", "made bucket", "two places", "gathered"),
         *(pytest.param(name, marks=pytest.mark.servers) for name in ("real bucket", "real database")),
     ]
 )
@@ -34,6 +36,8 @@ def storage(request, tmp_path):
             return made_storage(Bucket())
         case "two places":
             return KeyedStorage(DiskStorage(tmp_path / "run"), MemoryStorage())
+        case "gathered":
+            return GatheredStorage(MemoryStorage(), "model/")
     return open_storage(request.getfixturevalue({"real bucket": "bucket_url"}.get(request.param, "redis_url")))
 
 
@@ -54,6 +58,16 @@ def test_a_file_that_is_not_there_is_named(storage):
     assert not storage.exists("a/b")
     with pytest.raises(RunError, match=r"has no a/b$"):
         storage.read("a/b")
+
+
+def test_sizes_are_told_without_reading(storage):
+    assert storage.notes() == {}
+    for name, size in (("b/2", 5), ("a", 3), ("b/1", 0)):
+        storage.write(name, bytes(size))
+    storage.append("b/2", b"more")
+    assert [(name, note.size) for name, note in storage.notes().items()] == [("a", 3), ("b/1", 0), ("b/2", 9)]
+    assert list(storage.notes("b/")) == ["b/1", "b/2"]
+    assert all(note.changed == 0.0 or abs(note.changed - time.time()) < 3600.0 for note in storage.notes().values())
 
 
 def test_files_are_listed_by_prefix_in_order(storage):
@@ -267,3 +281,51 @@ def test_a_file_in_the_way_of_the_folder_is_told(tmp_path):
     with pytest.raises(StorageError, match=r"cannot write .*/run/a: "):
         storage.append("a", b"")
     assert not storage.exists("a")
+
+
+def test_logs_are_gathered_until_something_counts_on_them():
+    place = MemoryStorage()
+    storage = GatheredStorage(place, "model/")
+    storage.append("log", b"one ")
+    storage.append("log", b"two")
+    storage.write("metrics", b"")
+    assert place.list() == ["metrics"]
+    storage.write("model/state", b"state")
+    assert place.read("log") == b"one two"
+    storage.append("log", b" three")
+    assert storage.read("log") == b"one two three"
+    storage.append("log", b" four")
+    storage.delete("log")
+    storage.append("log", b"anew")
+    storage.settle()
+    assert place.read("log") == b"anew"
+
+
+def test_what_could_not_be_gathered_is_held_further():
+    place = MemoryStorage()
+    storage, append = GatheredStorage(place, "model/"), place.append
+
+    def away(name: str, data: bytes) -> None:
+        raise StorageError("the store does not answer")
+
+    storage.append("log", b"one")
+    place.append = away
+    with pytest.raises(StorageError):
+        storage.write("model/state", b"")
+    assert place.list() == []
+    place.append = append
+    storage.append("log", b" two")
+    assert storage.read("log") == b"one two"
+
+
+@pytest.mark.parametrize(
+    ("path", "url", "name", "shown"),
+    [
+        ("film.mp4", ".", "film.mp4", "film.mp4"),
+        ("a/b.mp4", "a", "b.mp4", "a/b.mp4"),
+        ("s3://bucket/a/b.mp4", "s3://bucket/a", "b.mp4", "s3://bucket/a/b.mp4"),
+    ],
+)
+def test_one_file_has_a_place_and_is_written_as_it_was(path, url, name, shown):
+    place, found = place_of(path)
+    assert (place.url, found, written(place, found)) == (url, name, shown)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +17,9 @@ if TYPE_CHECKING:  # takes as long as all of the help
 
 def import_run(
     source: Annotated[str, typer.Argument(help="Model's folder, its archive (.tar.gz, .zip), or one log.")],
-    out: Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Run folder, or s3://bucket/prefix; a free name under runs/ if not given.")
+    ] = None,
     json_line: Json = False,
 ) -> None:
     """Import settings, steps, metrics and logs of a model that DeepRacer trained.
@@ -53,6 +54,6 @@ def _next(result: ImportResult) -> str:
     """What to type to see the best drive; the list of runs where there is none, or no track to see it on."""
     drives = result.taken.get("evaluations", 0) or ("workers" not in result.taken and "training steps" in result.taken)
     if not drives or result.world == "unknown":
-        return f"lateapex runs list --folder {quote(str(Path(result.run).parent))}"
+        return f"lateapex runs list --folder {quote(result.run.rpartition('/')[0] or '.')}"
     world = quote(result.world)
     return f"lateapex tracks get {world}, then lateapex film {quote(result.run)} --track {world}"

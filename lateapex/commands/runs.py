@@ -103,9 +103,11 @@ def delete(
 ) -> None:
     """Delete run folders, and nothing that is not one."""
     from lateapex.jobs.remove_runs import delete_run, removable
+    from lateapex.storage import is_far
 
     console = table_console(json_line)
-    doomed = [removable(run, force=force) for run in dict.fromkeys(str(Path(run)) for run in runs)]
+    given = dict.fromkeys(run if is_far(run) else str(Path(run)) for run in runs)
+    doomed = [removable(run, force=force) for run in given]
     if not yes and not _agreed(doomed):
         console.print("nothing was deleted")
         raise typer.Exit(1)

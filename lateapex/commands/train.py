@@ -112,7 +112,9 @@ Shares = Annotated[int | None, typer.Option(help="With --exchange: parts for as 
 KeepBatches = Annotated[
     bool | None, typer.Option("--keep-batches", help="With --exchange: keep all experience there, as a dataset.")
 ]
-Out = Annotated[str | None, typer.Option(help="Run folder; a free name under runs/ if not given.")]
+Out = Annotated[
+    str | None, typer.Option(help="Run folder, or s3://bucket/prefix; a free name under runs/ if not given.")
+]
 Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
 
 

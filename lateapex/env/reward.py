@@ -42,6 +42,7 @@ from lateapex.env.reward_prints import Prints
 from lateapex.env.reward_random import LOADING, OwnRandom
 from lateapex.env.reward_ros import Clock, rospy_with
 from lateapex.errors import RewardError, did_you_mean
+from lateapex.storage import is_far, read_far
 
 _MODULE = "reward_function"
 _TRIED_STEPS, _TRIED_CARS = 10, 16  # on which reward_batch is compared with reward_function
@@ -263,7 +264,7 @@ def read_reward(name_or_path: str | Path) -> tuple[str, str]:
     if word in reward_names():
         return _shipped(word), f"{word}.py"
     try:
-        return python_text(Path(word).read_bytes()), word
+        return python_text(read_far(word) if is_far(word) else Path(word).read_bytes()), word
     except FileNotFoundError:
         names = reward_names()
         known = f"give the path of a Python file, or one of: {', '.join(names)}"

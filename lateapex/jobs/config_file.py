@@ -11,9 +11,18 @@ from lateapex.env.reward import read_reward, reward_names
 from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
 from lateapex.jobs.drfc import read_drfc
-from lateapex.jobs.run_folder import METADATA, NOTES, REWARD, SETTINGS, open_trained, read_settings, read_tracks
+from lateapex.jobs.run_folder import (
+    METADATA,
+    NOTES,
+    REWARD,
+    SETTINGS,
+    open_run,
+    open_trained,
+    read_settings,
+    read_tracks,
+)
 from lateapex.models.user_code import is_reference
-from lateapex.storage import DiskStorage, Storage
+from lateapex.storage import DiskStorage, Storage, is_far, read_far
 from lateapex.training.checkpoint import CODE
 from lateapex.world.scene_files import is_scene_path
 from lateapex.world.track_list import labels, names_file, split_tracks
@@ -39,6 +48,9 @@ def read_config_file(path: str) -> dict[str, Any]:
             trained.
         FormatError: its run.env is damaged.
     """
+    if is_far(path):
+        storage = open_run(path)
+        return _of_run(read_settings(storage), storage)
     if (file := _file_of(path)) is None:
         return read_drfc(path).values
     path = file
@@ -52,7 +64,7 @@ def read_config_file(path: str) -> dict[str, Any]:
 
 def config_notes(path: str) -> list[str]:
     """What does not hold here of the settings at a path, a line each; raises as `read_config_file`."""
-    return read_drfc(path).notes if _file_of(path) is None else []
+    return read_drfc(path).notes if not is_far(path) and _file_of(path) is None else []
 
 
 def settings_of_run(url: str) -> dict[str, Any]:
@@ -72,6 +84,8 @@ def read_text(path: str, kind: type[LateapexError]) -> str:
         kind: it is not there, or no text.
     """
     try:
+        if is_far(path):
+            return read_far(path).decode()
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise kind(f"no file is at {path}; lateapex init DIR writes one to start from") from None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ from lateapex.formats.simtrace import TracedEpisode, read_simtrace
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_vehicle
 from lateapex.records import EpisodeRecord
-from lateapex.storage import DiskStorage, Storage
+from lateapex.storage import Storage, place_of, written
 from lateapex.world.track import Track
 from lateapex.world.track_list import track_label
 from lateapex.world.vehicle import Vehicle
@@ -102,13 +102,13 @@ def film(config: FilmConfig) -> FilmResult:
     """
     suffix = film_suffix(config.out)
     trace_file = config.run.endswith(".csv")
-    storage: Storage = DiskStorage(Path(config.run).parent) if trace_file else open_run(config.run)
+    storage, trace = place_of(config.run) if trace_file else (open_run(config.run), "")
     if trace_file and config.track is None:
         raise ConfigError(f"{config.run} does not tell on which track it was driven; name it with --track")
     tracks = load_tracks(config.track) if config.track else read_tracks(storage)
     colour = not trace_file and bool(read_settings(storage).get("colour", False))
     vehicle = _vehicle(config.vehicle, None if trace_file else storage)
-    found = _in_trace(storage, Path(config.run).name, config) if trace_file else _in_run(storage, config)
+    found = _in_trace(storage, trace, config) if trace_file else _in_run(storage, config)
     track = _track_of(tracks, found)
     record = EpisodeRecord(
         phase="evaluation" if _EVALUATION in found.source else "training",
@@ -119,16 +119,13 @@ def film(config: FilmConfig) -> FilmResult:
     )
     title = f"episode {found.episode.number}"
     made = draw_film(track, record, config.view, title, vehicle=vehicle, colour=colour, suffix=suffix)
-    place: Storage
-    if config.out:
-        place, name = DiskStorage(Path(config.out).parent), Path(config.out).name
-    else:
-        place, name = storage, f"{'' if trace_file else 'videos/'}{found.stem}{made.suffix}"
+    inside = f"{'' if trace_file else 'videos/'}{found.stem}{made.suffix}"
+    place, name = place_of(config.out) if config.out else (storage, inside)
     place.write(name, made.data)
     return FilmResult(
-        film=str(Path(place.url, name)),
+        film=written(place, name),
         episode=found.episode.number,
-        source=str(Path(storage.url, found.source)),
+        source=written(storage, found.source),
         track=track.name,
         seconds=record.lap_time,
         status=record.status,

@@ -11,7 +11,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,7 @@ from lateapex.jobs.import_layout import Found, Layout, Passed, Role, family, is_
 from lateapex.jobs.import_steps import Steps, learning_lines
 from lateapex.jobs.job_parameters import track_of
 from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, free_name
-from lateapex.storage import DiskStorage
+from lateapex.storage import DiskStorage, is_far, open_storage
 from lateapex.world.official import official_routes
 
 UNKNOWN: Final = "unknown"
@@ -77,6 +77,8 @@ def import_run(config: ImportConfig) -> ImportResult:
         FormatError: the archive is damaged or leads out of its place.
         StorageError: there is no room.
     """
+    if config.out is not None and is_far(config.out):
+        return _import_far(config, config.out)
     out = Path(config.out or _free_name(config.source))
     if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
         raise RunError(f"{out} is there already; choose another --out")
@@ -100,6 +102,19 @@ def import_run(config: ImportConfig) -> ImportResult:
             shutil.rmtree(aside, ignore_errors=True)
             raise
     return result
+
+
+def _import_far(config: ImportConfig, url: str) -> ImportResult:
+    """Import on this machine, then put the run where it is wanted; run.toml, by which it is known, goes last."""
+    place = open_storage(url)
+    if place.list():
+        raise RunError(f"{url} is there already; choose another --out")
+    with tempfile.TemporaryDirectory(prefix="lateapex-import-") as folder:
+        here = DiskStorage(Path(folder, "run"))
+        result = import_run(config.model_copy(update={"out": here.url}))
+        for name in sorted(here.list(), key=lambda name: name == SETTINGS):
+            place.write(name, here.read(name))
+    return replace(result, run=place.url)
 
 
 @dataclass

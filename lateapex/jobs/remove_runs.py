@@ -16,8 +16,8 @@ from lateapex.errors import ConfigError, RunError, StorageError
 from lateapex.formats.checkpoints import read_checkpoints
 from lateapex.jobs.run_folder import METADATA, REWARD, SETTINGS, open_run
 from lateapex.jobs.run_tracks import TRACK
-from lateapex.jobs.runs import LOG, NAMES, contents, settings_of, text_of
-from lateapex.storage import DiskStorage, Storage
+from lateapex.jobs.runs import LOG, NAMES, contents, notes_of, settings_of, text_of
+from lateapex.storage import Storage, is_far, open_storage
 
 QUIET_SECONDS: Final = 120.0
 """A run in which no file changed for so long is no longer being written."""
@@ -54,6 +54,8 @@ def removable(url: str, *, force: bool = False, now: Callable[[], float] = time.
         RunError: it is no run, holds something else, or is being written; with the reason.
         StorageError: it cannot be read.
     """
+    if is_far(url):
+        return _far_removable(url, force, now)
     folder = Path(url)
     if folder.is_symlink():
         raise RunError(f"{url} is a link to {folder.readlink()}; give the run folder itself")
@@ -77,6 +79,11 @@ def delete_run(run: Removable) -> int:
     Raises:
         StorageError: something could not be deleted; the rest of the run may be gone.
     """
+    if is_far(run.run):
+        place = open_run(run.run)
+        for name in sorted(place.list(), key=lambda name: name == SETTINGS):
+            place.delete(name)
+        return run.size
     folder = Path(run.run)
     try:
         for entry in sorted(folder.iterdir(), key=lambda path: path.name == SETTINGS):
@@ -104,7 +111,7 @@ def prune_run(url: str, keep: int, *, force: bool = False, now: Callable[[], flo
     """
     if keep < 1:
         raise ConfigError(f"keep is {keep}; at least 1 version must stay")
-    storage = DiskStorage(open_run(url).url)
+    storage = open_run(url)
     if not storage.exists(NAMES):
         raise RunError(f"{url} has no model yet; train it further: lateapex train --resume {url}")
     held = {f"model/{entry.name}" for entry in read_checkpoints(text_of(storage, NAMES), f"{url}/{NAMES}")}
@@ -114,13 +121,21 @@ def prune_run(url: str, keep: int, *, force: bool = False, now: Callable[[], flo
     if not force:
         _check_quiet(url, now())
     removed = [name for name in versions[:-keep] if name not in held]
-    freed = 0
+    sizes = notes_of(storage)
     for name in removed:
-        size = (storage.root / name).lstat().st_size
         storage.delete(name)
-        freed += size
+    freed = sum(sizes[name].size for name in removed)
     kept = [name for name in versions if name not in removed]
     return Pruned(url, [Path(name).name for name in removed], [Path(name).name for name in kept], freed)
+
+
+def _far_removable(url: str, force: bool, now: Callable[[], float]) -> Removable:
+    storage = open_run(url)
+    notes = storage.notes()
+    _check_is_run(storage, notes)
+    if not force:
+        _check_quiet(url, now())
+    return Removable(url, sum(note.size for note in notes.values()))
 
 
 def _check_is_run(storage: Storage, names: Iterable[str]) -> None:
@@ -133,7 +148,7 @@ def _check_is_run(storage: Storage, names: Iterable[str]) -> None:
 
 
 def _check_quiet(url: str, now: float) -> None:
-    age = now - max((stat.st_mtime for _, stat in contents(Path(url))), default=0.0)
+    age = now - max((note.changed for note in notes_of(open_storage(url)).values()), default=0.0)
     if abs(age) < QUIET_SECONDS:
         raise RunError(
             f"{url} changed {abs(age):.0f} s ago and may be in training; wait until it has been still for "

@@ -18,14 +18,14 @@ from typing import Any, Final, NamedTuple
 
 from lateapex.config import Config, read_toml, to_toml
 from lateapex.env.reward_base import Reward
-from lateapex.errors import LateapexError, RunError
+from lateapex.errors import LateapexError, RunError, StorageError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, read_metadata
 from lateapex.jobs.job_parameters import training_names
 from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.machine import processor_name
 from lateapex.jobs.run_tracks import route_files, track_files, track_notes, tracks_from
-from lateapex.storage import DiskStorage, Storage
+from lateapex.storage import DiskStorage, Storage, is_far, open_storage
 from lateapex.training.checkpoint import CODE
 from lateapex.world.track import Track
 from lateapex.world.track_list import labels
@@ -80,28 +80,28 @@ def create_run(url: str | None, stem: str, config: Config, inputs: Inputs) -> St
     """Make a new run folder; on failure nothing of it stays.
 
     Args:
-        url: where; a free name under runs/ that begins with `stem` if not given.
+        url: where, a path or s3://bucket/prefix; a free name under runs/ that begins with `stem` if not given.
 
     Raises:
         RunError: a run is there already, or a file that it would replace.
         StorageError: it cannot be written.
     """
-    storage = DiskStorage(url or free_name(stem))
-    if _is_file(storage.root / SETTINGS):
+    storage = open_storage(url or free_name(stem))
+    if holds_run(storage.url):
         raise RunError(
             f"{storage.url} already holds a run; go on with it: lateapex train --resume {storage.url}, "
             "or choose another --out"
         )
     files = _files_of(config, inputs)
     for name in files:
-        if _is_file(storage.root / name):
+        if _holds(storage, name):
             raise RunError(f"{storage.url} already has {name}, which a run would replace; choose another --out")
-    begun = os.path.lexists(storage.root)
+    begun = not isinstance(storage, DiskStorage) or os.path.lexists(storage.root)
     try:
         for name, data in files.items():
             storage.write(name, data)
     except LateapexError:
-        _discard(storage.root, files, keep=begun)
+        _discard(storage, files, keep=begun)
         raise
     return storage
 
@@ -119,30 +119,40 @@ def drop_run(storage: Storage) -> None:
         FIRST_MODEL,
         *storage.list(CODE),
     )
-    _discard(Path(storage.url), names, keep=False)
+    _discard(storage, names, keep=False)
 
 
 def drop_unfinished(storage: Storage) -> None:
     """Remove what a crash left half-written; only whoever goes on with a run may."""
-    for path in Path(storage.url).rglob(".writing-*"):
-        with contextlib.suppress(OSError):
-            path.unlink()
+    if isinstance(storage, DiskStorage):  # far places show what is whole alone
+        for path in storage.root.rglob(".writing-*"):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def holds_run(url: str) -> bool:
-    """Whether a folder holds a run."""
-    return _is_file(Path(url) / SETTINGS)
+    """Whether a folder holds a run.
+
+    Raises:
+        ConfigError: the URL is no place.
+        StorageError: it is far, and does not answer.
+    """
+    return _holds(open_storage(url), SETTINGS)
 
 
 def open_run(url: str) -> Storage:
-    """Open an existing run folder.
+    """Open an existing run folder, by its path or URL.
 
     Raises:
         RunError: no run is there.
+        ConfigError, StorageError: as `holds_run`.
     """
+    storage = open_storage(url)
+    if _holds(storage, SETTINGS):
+        return storage
+    if is_far(url):
+        raise RunError(f"{url} holds no run: it has no {SETTINGS}; give the place that lateapex train named")
     folder = Path(url)
-    if holds_run(url):
-        return DiskStorage(url)
     names = [path.parent.name for path in folder.parent.glob(f"*/{SETTINGS}")]
     what = "is no run folder: it has no run.toml" if os.path.lexists(folder) else "does not exist"
     guess = _did_you_mean_run(folder, names)
@@ -293,15 +303,21 @@ def free_name(stem: str) -> str:
     return str(next(path for path in names if not path.exists()))
 
 
-def _is_file(path: Path) -> bool:
+def _holds(storage: Storage, name: str) -> bool:
     try:
-        return path.is_file()
+        return storage.exists(name)
     except OSError:  # a name that is too long, a folder that may not be looked into
         return False
 
 
-def _discard(root: Path, names: Iterable[str], *, keep: bool) -> None:
-    """Remove files, then those of their folders that are empty, and `root` unless it is to be kept."""
+def _discard(storage: Storage, names: Iterable[str], *, keep: bool) -> None:
+    """Remove files, then those of their folders that are empty, and the run's own unless it is to be kept."""
+    if not isinstance(storage, DiskStorage):
+        with contextlib.suppress(StorageError):
+            for name in names:
+                storage.delete(name)
+        return
+    root = storage.root
     paths = [root / name for name in names]
     with contextlib.suppress(OSError):
         for path in paths:

@@ -22,7 +22,7 @@ from lateapex.formats.run_log import Logged, read_run_log
 from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, open_run
 from lateapex.jobs.run_tracks import TRACK, track_files
 from lateapex.records import EvaluationRecord, FindingRecord, UpdateRecord
-from lateapex.storage import DiskStorage, Storage
+from lateapex.storage import DiskStorage, FileNote, Storage, is_far, open_storage
 
 LOG: Final = "logs/training.jsonl"
 NAMES: Final = "model/deepracer_checkpoints.json"  # as in training.checkpoint, whose import takes a second
@@ -98,20 +98,25 @@ class Comparison(NamedTuple):
 
 
 def list_runs(folder: str) -> RunList:
-    """Summarise the runs in a folder and in its folders.
+    """Summarise the runs in a folder, by its path or URL, and in its folders.
 
     Raises:
         RunError: there is no such folder.
+        ConfigError, StorageError: the URL is no place, or it does not answer.
     """
     root = Path(folder)
-    if not root.is_dir():
+    if is_far(folder):
+        found = _far_runs(open_storage(folder))
+    elif root.is_dir():
+        found = [str(path) for path in _run_folders(root, _DEPTH)]
+    else:
         raise RunError(f"{folder} is no folder; give the one that holds your runs: lateapex runs list --folder runs")
     runs, damaged = [], []
-    for path in _run_folders(root, _DEPTH):
+    for url in found:
         try:
-            runs.append(summarise(str(path)))
+            runs.append(summarise(url))
         except LateapexError as error:
-            damaged.append(DamagedRun(str(path), str(error)))
+            damaged.append(DamagedRun(url, str(error)))
     return RunList(sorted(runs, key=lambda run: run.changed, reverse=True), sorted(damaged))
 
 
@@ -122,7 +127,7 @@ def summarise(url: str) -> RunSummary:
         RunError, FormatError, ConfigError: no run is there, or it is damaged.
         StorageError: it cannot be read.
     """
-    storage = DiskStorage(url)
+    storage = open_storage(url)
     settings = settings_of(storage)
     if "imported" not in settings:  # of another simulator, which may have kept less
         _check_whole(storage, settings)
@@ -130,8 +135,7 @@ def summarise(url: str) -> RunSummary:
     newest, judged = (updates or [{}])[-1], (evaluations or [{}])[-1]
     laps = [entry["best_lap"] for entry in (*updates, *evaluations) if entry["best_lap"] is not None]
     means = [entry["mean_progress"] for entry in evaluations if entry["mean_progress"] is not None]
-    files = list(contents(storage.root))
-    trained = [stat.st_mtime for path, stat in files if path.relative_to(storage.root).as_posix() in (SETTINGS, LOG)]
+    files = notes_of(storage)
     return RunSummary(
         run=url,
         track=str(settings.get("track_name", settings["track"])),
@@ -143,8 +147,8 @@ def summarise(url: str) -> RunSummary:
         trials=judged.get("trials"),
         best_lap=min(laps, default=None),
         best_progress=max(means, default=None),
-        changed=max(trained, default=0.0),
-        size=sum(stat.st_size for _, stat in files),
+        changed=max((note.changed for name, note in files.items() if name in (SETTINGS, LOG)), default=0.0),
+        size=sum(note.size for note in files.values()),
         assisted=tuple(map(str, settings.get("assisted", ()))),
         imported="imported" in settings,
     )
@@ -177,7 +181,7 @@ def compare_runs(urls: Iterable[str]) -> Comparison:
     Raises:
         RunError, FormatError, ConfigError, StorageError: as `summarise`.
     """
-    storages = [DiskStorage(open_run(url).url) for url in urls]
+    storages = [open_run(url) for url in urls]
     described = [_description(storage) for storage in storages]
     keys = dict.fromkeys(key for description in described for key in description)
     rows = {key: [description.get(key) for description in described] for key in keys if key not in _PASSED_OVER}
@@ -199,6 +203,20 @@ def settings_of(storage: Storage) -> dict[str, Any]:
         if not isinstance(settings.get(key), str):
             raise ConfigError(f"{storage.url}/{SETTINGS} has no {key!r}; bring the file back or delete the folder")
     return settings
+
+
+def notes_of(storage: Storage) -> dict[str, FileNote]:
+    """What is known of all files of a run; on a disk also of links, and of what is being written.
+
+    Raises:
+        StorageError: a folder cannot be read.
+    """
+    if not isinstance(storage, DiskStorage):
+        return storage.notes()
+    return {
+        path.relative_to(storage.root).as_posix(): FileNote(stat.st_size, stat.st_mtime)
+        for path, stat in contents(storage.root)
+    }
 
 
 def contents(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -231,6 +249,18 @@ def text_of(storage: Storage, name: str) -> str:
         return storage.read(name).decode()
     except UnicodeDecodeError as error:
         raise FormatError(f"{storage.url}/{name} is no text in UTF-8 (byte {error.start}); it was damaged") from None
+
+
+def _far_runs(storage: Storage) -> list[str]:
+    """URLs of the runs at a place."""
+    names = storage.list()
+    marks = {mark: [name for name in names if f"/{name}".endswith(f"/{mark}")] for mark in (SETTINGS, *_MARKS)}
+    folders = {name[: -len(mark)].rstrip("/") for mark, found in marks.items() for name in found}
+    return [f"{storage.url}/{folder}".rstrip("/") for folder in sorted(folders) if _is_shallow(folder)]
+
+
+def _is_shallow(folder: str) -> bool:
+    return not folder or folder.count("/") < _DEPTH
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
@@ -299,7 +329,7 @@ def _add_up(totals: dict[str, float], more: Mapping[str, float]) -> None:
         totals[name] = totals.get(name, 0.0) + value
 
 
-def _description(storage: DiskStorage) -> dict[str, Any]:
+def _description(storage: Storage) -> dict[str, Any]:
     """Everything that makes a run what it is, flat: settings and versions by their dotted names, files by digest."""
     described = dict(_flat(settings_of(storage)))
     for name in filter(storage.exists, (REWARD, METADATA)):

@@ -37,7 +37,7 @@ from lateapex.jobs.run_folder import (
     write_settings,
 )
 from lateapex.jobs.run_parts import RunParts
-from lateapex.jobs.runs import contents, log_of
+from lateapex.jobs.runs import log_of, notes_of
 from lateapex.jobs.scenes import scene_values
 from lateapex.jobs.train_config import TrainConfig, merge, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
@@ -48,6 +48,7 @@ from lateapex.records import SINKS, FindingRecord, Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage
+from lateapex.storage_gathered import gathered
 from lateapex.training.checkpoint import STATE, version_files
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.workers.ledger import Ledger
@@ -137,7 +138,7 @@ def train(config: TrainConfig, observe: Observe | None = None, tell: Tell = _nob
     )
     with ExitStack() as around:
         around.enter_context(closing(reward))
-        storage = create_run(config.out, _stem(config, inputs.tracks), config, inputs)
+        storage = gathered(create_run(config.out, _stem(config, inputs.tracks), config, inputs), "model/")
         try:
             trainer, files = _assembled(RunParts(storage, config), storage, reward, tell, around)
         except LateapexError:
@@ -160,7 +161,7 @@ def resume(
         changes: settings that may differ from the run's: those of `trainer` that bound it, how much it keeps,
             `sandbox`, `tensorboard` and `workers`. They are the run's from then on.
     """
-    storage = open_trained(url)
+    storage = gathered(open_trained(url), "model/")
     source = f"{url}/run.toml"
     settings = read_settings(storage)
     before = parse(TrainConfig, settings, source)
@@ -238,6 +239,7 @@ def _run(
         if trainer.progress.updates:
             with contextlib.suppress(LateapexError):
                 files.flush()
+                storage.list("logs/")  # of a far place: writes what is held
                 if isinstance(error, RewardError | KeyboardInterrupt):
                     trainer.save_model()  # a whole one, of the update before
         elif new:
@@ -264,7 +266,7 @@ def _result(storage: Storage, outcome: Outcome, trainer: Trainer, seconds: float
         reward_call_seconds=reward.seconds / max(reward.calls, 1),
         reward_share=reward.seconds / max(seconds, 1e-9),
         versions=len(version_files(storage)),
-        size=sum(stat.st_size for _, stat in contents(Path(storage.url))),
+        size=sum(note.size for note in notes_of(storage).values()),
         findings=tuple(record for record in log_of(storage) if isinstance(record, FindingRecord)),
         assisted=trainer.policy.blueprint.assisted,
     )

@@ -256,7 +256,7 @@ class _Driver:
         self._reward = run_reward(copies, first_car=self.cars.first)
         task = parts.task(self._reward, self.cars, share_seed(config.seed, side.share, side.generation))
         self._policy: Policy = parts.policy(task)
-        self._collector: LocalCollector = parts.collector(task)
+        self._collector: LocalCollector = parts.collector(task, config.cars)
         trainer = config.trainer
         self._budget = Budget(trainer.rollout_steps, trainer.rollout_episodes, trainer.rollout_whole)
 

@@ -19,6 +19,7 @@ from typing import Any
 from lateapex.env.reward import python_text
 from lateapex.env.reward_habits import why_not_python
 from lateapex.errors import ConfigError, did_you_mean
+from lateapex.storage import is_far, read_far
 
 
 def is_reference(text: str) -> bool:
@@ -49,7 +50,7 @@ def read_code(path: str) -> str:
     """
     file = Path(path)
     try:
-        text = python_text(file.read_bytes())
+        text = python_text(read_far(path) if is_far(path) else file.read_bytes())
     except FileNotFoundError:
         names = [other.name for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
         raise ConfigError(f"no file is at {path}{did_you_mean(file.name, names)}") from None

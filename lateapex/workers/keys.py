@@ -6,7 +6,7 @@ models, leases and the ledger, stays in the store; if the database forgets its k
 
 from __future__ import annotations
 
-from lateapex.storage import Storage, Tagged
+from lateapex.storage import FileNote, Storage, Tagged
 from lateapex.workers.exchange import ANNOUNCED
 
 
@@ -52,6 +52,13 @@ class KeyedStorage:
             return self._keys.list(prefix)
         others = [name for name in self._store.list(prefix) if not name.startswith(ANNOUNCED)]
         return sorted(others + (self._keys.list(ANNOUNCED) if ANNOUNCED.startswith(prefix) else []))
+
+    def notes(self, prefix: str = "") -> dict[str, FileNote]:
+        """What both places know of the files that `list` names."""
+        if prefix.startswith(ANNOUNCED):
+            return self._keys.notes(prefix)
+        found = {name: note for name, note in self._store.notes(prefix).items() if not name.startswith(ANNOUNCED)}
+        return dict(sorted({**found, **(self._keys.notes(ANNOUNCED) if ANNOUNCED.startswith(prefix) else {})}.items()))
 
     def delete(self, name: str) -> None:
         """Remove `name`."""
