@@ -67,20 +67,17 @@ def assert_equal(one: Any, other: Any) -> None:
 
 def timeless(snapshot: Any) -> dict[str, np.ndarray]:
     """A snapshot by names, without the clock on the wall and what is left over of earlier episodes."""
-    rows = snapshot["recorder"]["rows"].copy()
+    found = flat(snapshot)
+    rows = found["/recorder/rows"].copy()
     rows["wall_clock"] = 0.0
-    rows[np.arange(rows.shape[1]) >= snapshot["recorder"]["length"][:, None]] = 0
-    memory = snapshot["memory"] or {"frames": {}, "actor": torch.zeros(0), "critic": torch.zeros(0)}
-    task = snapshot["task"]
-    return {
-        **{name: np.asarray(value) for name, value in task.items() if name != "observations"},
-        **{f"observations {name}": value for name, value in task["observations"].items()},
-        **{f"frames {name}": value.numpy() for name, value in memory["frames"].items()},
-        **{name: memory[name].numpy() for name in ("actor", "critic")},
-        "rows": rows,
-        "length": snapshot["recorder"]["length"],
-        "steps": np.asarray(snapshot["steps"]),
-    }
+    rows[np.arange(rows.shape[1]) >= found["/recorder/length"][:, None]] = 0
+    return {**found, "/recorder/rows": rows}
+
+
+def flat(value: Any, name: str = "") -> dict[str, np.ndarray]:
+    if isinstance(value, dict):
+        return {key: item for part in value for key, item in flat(value[part], f"{name}/{part}").items()}
+    return {name: np.asarray(value)}
 
 
 def assert_same_state(one: Any, other: Any) -> None:
@@ -103,7 +100,7 @@ def test_a_crew_brings_what_one_collector_brings_and_is_in_the_same_state_after_
     assert other.cars == CARS
 
 
-@pytest.mark.parametrize("name", ["tracks both ways", "boxes", "bots", "models"])
+@pytest.mark.parametrize("name", ["tracks both ways", "scene", "boxes", "bots", "models"])
 def test_whoever_drove_a_run_whoever_else_goes_on_with_it(name):
     settings = TASKS[name]
     policy = small_policy(whole(settings).task)
