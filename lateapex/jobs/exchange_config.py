@@ -15,6 +15,9 @@ class ExchangeConfig(Config):
     url: str | None = None
     """Where trainer and workers meet: a folder that all of them mount, or s3://bucket/prefix; cars drive in the
     trainer's own process if not given."""
+    keys: str | None = None
+    """Where the keys of batches are if not there too: a database, redis://host:6379/0/prefix, that the trainer may ask
+    many times a second; workers find it by themselves."""
     run: str | None = None
     """What the run is called there; made up when it begins."""
     shares: int = Field(default=4, ge=1)

@@ -15,7 +15,8 @@ from lateapex.jobs.run_parts import Cars, RunParts
 from lateapex.jobs.train_config import TrainConfig
 from lateapex.storage import Storage, open_storage
 from lateapex.training.checkpoint import load_state
-from lateapex.workers.exchange import TRAINER
+from lateapex.workers.exchange import TRAINER, read_settings, unpack_json
+from lateapex.workers.keys import KeyedStorage
 from lateapex.workers.leases import is_held
 from lateapex.workers.ledger import Ledger
 from lateapex.workers.store_collector import StoreCollector
@@ -25,6 +26,8 @@ LEDGER_FILE: Final = "metrics/ledger.json"
 """In the run folder: what became of all batches."""
 RUN_FILES: Final = "run/"
 """Folder of an exchange with the files of the run that workers make their cars of."""
+_KEYS: Final = "keys.json"
+"""Where an exchange says that its keys are elsewhere."""
 STORE_PATIENCE_S: Final = 20.0
 """How long one operation at an exchange is tried; who may wait longer begins anew."""
 
@@ -53,7 +56,7 @@ def store_collector(parts: RunParts, storage: Storage, task: RacingTask, tell: C
         StorageError: it is no place for this, or does not answer.
     """
     config = parts.config
-    place = open_storage(str(config.exchange.url), STORE_PATIENCE_S)
+    place = _made_place(str(config.exchange.url), config.exchange.keys)
 
     def saved() -> Mapping[str, Any] | None:
         state = load_state(storage)
@@ -79,6 +82,31 @@ def store_collector(parts: RunParts, storage: Storage, task: RacingTask, tell: C
         patience_s=config.exchange.patience_s,
         tell=tell,
     )
+
+
+def meeting_place(url: str) -> Storage | None:
+    """Return the place of an exchange, with its keys wherever they are; None while no trainer has been there.
+
+    Raises:
+        StorageError: it does not answer.
+    """
+    place = open_storage(url, STORE_PATIENCE_S)
+    if read_settings(place) is None:
+        return None
+    # Whoever finds settings finds this too, if there is any: it was written before them.
+    if not place.exists(_KEYS):
+        return place
+    content = unpack_json(place.read(_KEYS), f"{place.url}/{_KEYS}")
+    return KeyedStorage(place, open_storage(str(content.get("url")), STORE_PATIENCE_S))
+
+
+def _made_place(url: str, keys: str | None) -> Storage:
+    place = open_storage(url, STORE_PATIENCE_S)
+    if keys is None:
+        return place
+    if read_settings(place) is None:
+        place.write(_KEYS, json.dumps({"url": keys}).encode())
+    return KeyedStorage(place, open_storage(keys, STORE_PATIENCE_S))
 
 
 def closed_account(collector: StoreCollector, storage: Storage) -> Ledger:

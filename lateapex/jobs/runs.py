@@ -252,15 +252,17 @@ def text_of(storage: Storage, name: str) -> str:
 
 
 def _far_runs(storage: Storage) -> list[str]:
-    """URLs of the runs at a place."""
-    names = storage.list()
-    marks = {mark: [name for name in names if f"/{name}".endswith(f"/{mark}")] for mark in (SETTINGS, *_MARKS)}
-    folders = {name[: -len(mark)].rstrip("/") for mark, found in marks.items() for name in found}
-    return [f"{storage.url}/{folder}".rstrip("/") for folder in sorted(folders) if _is_shallow(folder)]
+    """URLs of the runs at a place; what lies within one is a part of it."""
+    folders: list[str] = []
+    marked = {name[: -len(mark)] for name in storage.list() for mark in (SETTINGS, *_MARKS) if _is_marked(name, mark)}
+    for folder in sorted(marked):  # each ends with "/", or is all of the place
+        if folder.count("/") <= _DEPTH and not any(folder.startswith(around) for around in folders):
+            folders.append(folder)
+    return [f"{storage.url}/{folder}".rstrip("/") for folder in folders]
 
 
-def _is_shallow(folder: str) -> bool:
-    return not folder or folder.count("/") < _DEPTH
+def _is_marked(name: str, mark: str) -> bool:
+    return f"/{name}".endswith(f"/{mark}")
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:

@@ -47,7 +47,7 @@ from lateapex.models.user_network import is_heavy
 from lateapex.records import SINKS, FindingRecord, Sink
 from lateapex.sinks.files import RunFolderSink
 from lateapex.sinks.reward_prints import RewardPrintsSink
-from lateapex.storage import Storage
+from lateapex.storage import Storage, is_far
 from lateapex.storage_gathered import gathered
 from lateapex.training.checkpoint import STATE, version_files
 from lateapex.training.trainer import Outcome, Trainer
@@ -288,8 +288,9 @@ def _resolved(config: TrainConfig) -> TrainConfig:
     named = {name: getattr(config, name) for name in ("network", "critic")}
     exchange = config.exchange
     if exchange.url is not None:
-        url = exchange.url if "://" in exchange.url else str(Path(exchange.url).absolute())
-        exchange = exchange.model_copy(update={"url": url, "run": exchange.run or uuid.uuid4().hex})
+        places = {"url": exchange.url, **({"keys": exchange.keys} if exchange.keys else {})}
+        whole = {name: url if is_far(url) else str(Path(url).absolute()) for name, url in places.items()}
+        exchange = exchange.model_copy(update={**whole, "run": exchange.run or uuid.uuid4().hex})
     changes = {
         "precision": precision,
         "torch_threads": config.torch_threads or cores,

@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
 from pydantic import Field
 
 from lateapex.config import Config
 from lateapex.errors import FormatError, LeaseLostError, RunError, StorageError
-from lateapex.jobs.exchange_job import RUN_FILES, STORE_PATIENCE_S, one_share, owner
+from lateapex.jobs.exchange_job import RUN_FILES, STORE_PATIENCE_S, meeting_place, one_share, owner
 from lateapex.jobs.run_folder import run_reward
 from lateapex.jobs.run_parts import RunParts
 from lateapex.models.model_file import in_short, unpack
@@ -98,7 +98,7 @@ class _Worker:
     ) -> None:
         self._config, self._tell, self._stopping, self._clock, self._sleep = config, tell, stopping, clock, sleep
         self._place = open_storage(config.exchange, STORE_PATIENCE_S)
-        self._seats = Seats(self._place, owner(), clock=clock, sleep=sleep)
+        self._seats: Seats | None = None
         self._longest_pause = _LONGEST_PAUSE_S
         self._shares: list[int] = []
         self._batches = self._steps = 0
@@ -128,24 +128,29 @@ class _Worker:
         """Wait for a share; None where training has ended, or the worker is to stop."""
         self._progress()
         while not self._stopping():
-            found = self._patiently(lambda: (read_pointer(self._place).finished, self._seats.try_take()))
-            if found is None:
+            found = self._patiently(self._look)
+            if found is None or found.finished:
                 break
-            finished, side = found
-            if finished:
-                if side is not None:
-                    side.leave()
-                break
-            if side is not None:
-                # What is watched for must be looked at more often than twice in its time to live.
-                self._longest_pause = min(_LONGEST_PAUSE_S, side.settings.ttl_s / 4)
-                return side
-            if settings := read_settings(self._place):
-                self._longest_pause = min(_LONGEST_PAUSE_S, settings.ttl_s / 4)
-                self._wait(f"all {settings.shares} shares of {self._place.url} have a worker")
+            if found.side is not None:
+                return found.side
+            if found.shares:
+                self._wait(f"all {found.shares} shares of {self._place.url} have a worker")
             else:
                 self._wait(f"{self._place.url} has no trainer: start one with lateapex train --exchange")
         return None
+
+    def _look(self) -> _Look:
+        """Look whether training has ended, and for a free share."""
+        settings = read_settings(self._place)
+        finished = read_pointer(self._place).finished
+        if finished or settings is None:
+            return _Look(finished, 0, None)
+        # What is watched for must be looked at more often than twice in its time to live.
+        self._longest_pause = min(_LONGEST_PAUSE_S, settings.ttl_s / 4)
+        if self._seats is None:
+            self._place = meeting_place(self._config.exchange) or self._place
+            self._seats = Seats(self._place, owner(), clock=self._clock, sleep=self._sleep)
+        return _Look(False, settings.shares, self._seats.try_take())
 
     def _work_on(self, side: WorkerSide) -> Literal["finished", "stopped"]:
         """Drive a share until training ends, or the worker is to stop."""
@@ -237,6 +242,15 @@ class _Worker:
                 if self._stopping():
                     return None
                 self._sleep(self._longest_pause)
+
+
+class _Look(NamedTuple):
+    """What a worker without a share finds."""
+
+    finished: bool
+    shares: int
+    """0 while there is no exchange."""
+    side: WorkerSide | None
 
 
 class _Driver:

@@ -17,6 +17,7 @@ from lateapex.jobs import train as job
 from lateapex.jobs.worker import WorkerConfig, work
 from lateapex.storage import DiskStorage, MemoryStorage
 from lateapex.workers.exchange import ANNOUNCED, BATCHES, POINTER, TRAINER
+from lateapex.workers.leases import Heartbeat
 from lateapex.workers.store_collector import StoreCollector
 from lateapex.workers.trainer_side import TrainerSide
 
@@ -112,9 +113,24 @@ def test_a_trainer_that_is_killed_while_it_collects_goes_on(tmp_path):
     assert_accounted_for(result)
 
 
-def test_a_trainer_whose_place_went_to_another_ends_and_leaves_the_run_alone(tmp_path):
+def test_a_trainer_whose_place_went_to_another_ends_and_leaves_the_run_alone(tmp_path, monkeypatch):
     config = shared_config(tmp_path / "run", tmp_path / "exchange", trainer={"steps": 10_000})
-    seen: list[dict[str, bytes]] = []
+    run, seen = DiskStorage(tmp_path / "run"), []
+
+    def noticed(kind: type) -> None:
+        check = kind.check
+
+        def checked(self: Any) -> None:
+            try:
+                check(self)
+            except LeaseLostError:
+                seen.append({name: run.read(name) for name in run.list()})
+                raise
+
+        monkeypatch.setattr(kind, "check", checked)
+
+    noticed(TrainerSide)
+    noticed(Heartbeat)
     with crew(tmp_path / "exchange", 1) as workers:
 
         def observe(trainer, storage, _):
@@ -122,10 +138,11 @@ def test_a_trainer_whose_place_went_to_another_ends_and_leaves_the_run_alone(tmp
                 while trainer.progress.updates < 2:
                     time.sleep(0.01)
                 place = DiskStorage(tmp_path / "exchange")
-                found = place.read_tagged(TRAINER)
-                place.compare_and_swap(TRAINER, found.tag, found.data.replace(b'"token": 1', b'"token": 2'))
-                time.sleep(0.5)  # what it had begun to write
-                seen.append({name: storage.read(name) for name in storage.list()})
+                stolen = None
+                while stolen is None:  # between two beats of its holder
+                    found = place.read_tagged(TRAINER)
+                    another = found.data.replace(b'"token": 1', b'"token": 2').replace(b'"nonce": "', b'"nonce": "x')
+                    stolen = place.compare_and_swap(TRAINER, found.tag, another)
 
             threading.Thread(target=steal).start()
             return {}
@@ -133,8 +150,6 @@ def test_a_trainer_whose_place_went_to_another_ends_and_leaves_the_run_alone(tmp
         with pytest.raises(LeaseLostError, match=r"went to|has taken over"):
             job.train(config, observe)
         workers.stop.set()
-    time.sleep(0.6)
-    run = DiskStorage(tmp_path / "run")
     assert {name: run.read(name) for name in run.list()} == seen[0]
 
 

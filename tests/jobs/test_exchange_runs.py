@@ -72,6 +72,29 @@ def test_batches_can_be_kept_as_a_dataset(tmp_path):
     assert batch.reward.shape == (16, 2)
 
 
+def test_the_keys_of_batches_can_be_elsewhere_and_workers_find_them(tmp_path):
+    seen: list[str] = []
+    place, keys = tmp_path / "exchange", tmp_path / "keys"
+
+    def observe(trainer, storage, config):
+        settle = trainer.collector.side.settle
+        trainer.collector.side.settle = lambda snapshot: (seen.extend(DiskStorage(keys).list()), settle(snapshot))
+        return {}
+
+    with crew(place):
+        result = job.train(shared_config(tmp_path / "run", place, exchange={"keys": str(keys)}), observe)
+    assert_balanced(result)
+    assert {name.partition("/")[0] for name in seen} == {"announced"}
+    assert not (place / "announced").exists()
+    assert DiskStorage(keys).list() == []
+
+
+def assert_balanced(result):
+    assert result.outcome == "steps"
+    assert result.ledger.trained > 0
+    assert result.ledger.balanced
+
+
 @pytest.mark.parametrize(
     "changes",
     [
