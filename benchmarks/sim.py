@@ -7,13 +7,16 @@ part at a time, on one thread.
 
     python benchmarks/sim.py --json sim.json
     python benchmarks/sim.py --only camera_frames
+    python benchmarks/sim.py --only scenes
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import time
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,7 @@ THREADS = (1, 2)
 SIZES = ((120, 160), (60, 80))
 ACTIONS = 1024  # rows of random actions, used in turn
 PROFILED = 64  # cars
+SCENES = ("original", "mild", "sim2real")
 
 
 def main() -> None:
@@ -79,13 +83,18 @@ def _frames(
 
 
 def _task(
-    options: argparse.Namespace, cars: int, threads: int, size: tuple[int, int], colour: bool, reward: str = "builtin"
+    options: argparse.Namespace,
+    cars: int,
+    threads: int,
+    size: tuple[int, int],
+    colour: bool,
+    reward: str = "builtin",
+    scene: str = "none",
 ) -> RacingTask:
     paid = load_reward("centre_line", batched=reward == "builtin")
     height, width = size
-    task = RacingTask(
-        options.track, cars, seed=1, threads=threads, reward=paid, height=height, width=width, colour=colour
-    )
+    sizes = {"height": height, "width": width, "colour": colour}
+    task = RacingTask(options.track, cars, seed=1, threads=threads, reward=paid, scene=scene, **sizes)
     task.begin(np.arange(cars))
     return task
 
@@ -152,6 +161,29 @@ def _stepper(task: RacingTask) -> Callable[[], None]:
     return step
 
 
+def _scenes(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
+    """What each scene leaves of the frames a second of `none`, in percent; on one thread.
+
+    Runs of all scenes take turns, and each is set against the run of `none` beside it: others on the machine slow both.
+    """
+    found = []
+    for cars in (64, 256):
+        steps = {name: _stepper(_task(options, cars, 1, SIZES[0], False, scene=name)) for name in ("none", *SCENES)}
+        taken: dict[str, list[float]] = {name: [] for name in steps}
+        for _ in range(3 * options.runs + 1):
+            for name, step in steps.items():
+                start, calls = time.process_time(), 0
+                while (passed := time.process_time() - start) < 0.25 * options.seconds:
+                    step()
+                    calls += 1
+                taken[name].append(passed / calls)
+        for name in SCENES:  # the first runs fill the caches
+            left = median(plain / other for plain, other in zip(taken["none"][1:], taken[name][1:], strict=True))
+            kind = {"cars": cars, "threads": 1, "size": _name(SIZES[0]), "colour": "grey", "randomisation": name}
+            found.append(row("scene_frames", 100.0 * left, "% of none", quiet, **kind))
+    return found
+
+
 def _copies(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
     """The floor: copying as many bytes as the pictures have, on one thread."""
     found = []
@@ -172,6 +204,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, Quiet], list[dict[str, Any]]]] = 
     "camera_frames": _camera_frames,
     "car_steps": _car_steps,
     "profile": _profile,
+    "scenes": _scenes,
     "copy_floor": _copies,
 }
 

@@ -192,6 +192,8 @@ class RacingTask:
             poses: where; drawn from `starts`, and moved as the scene says, if not given.
         """
         following, grid = self.episodes["episode"][cars] + 1, poses is None
+        if len(self.tracks) > self._tracks_given:
+            self._turn_round(cars)
         if self.varied is not None:
             self.varied.begin(cars, self.seed, following)
         if poses is None:
@@ -199,8 +201,6 @@ class RacingTask:
             if self.varied is not None:
                 poses = self.varied.moved(cars, poses)
         note_begin(self.begun, cars, self.simulator.clock, poses, drawn=grid)
-        if len(self.tracks) > self._tracks_given:
-            self._turn_round(cars)
         if self.race is not None:
             poses = self.race.line_up(cars, poses, following, self.seed, grid=grid)
         self.simulator.place_on_line(cars, *poses)
@@ -210,6 +210,8 @@ class RacingTask:
     def _look(self, cars: NDArray[np.int64], meanwhile: Callable[[], None] | None = None) -> None:
         episodes = self.episodes["episode"], self.episodes["steps"], self.episodes["progress"]
         look = Look(self.simulator, cars, self.seed, *episodes, int(self.numbers[0]), meanwhile)
+        if self.varied is not None:
+            self.varied.set_ages(self.episodes["steps"])
         self._senses.look(look)
         if self.varied is not None:
             self.varied.hold_back(look)

@@ -16,9 +16,8 @@ from lateapex.env.late_senses import LateSenses
 from lateapex.env.sensors import Look, Senses
 from lateapex.env.starts import StartPoses
 from lateapex.sim.actuators import Actuators
-from lateapex.sim.random import SCENE, uniforms
+from lateapex.sim.random import PICTURE_NOISE, SCENE, uniforms, words
 from lateapex.sim.simulator import Simulator
-from lateapex.sim.state import vehicle_records
 from lateapex.world.scene_files import SceneRanges, load_scene
 from lateapex.world.variation import QUANTITIES, neutral
 
@@ -47,8 +46,9 @@ class DrawnScenes:
 
     def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[Any]:
         """Draw from the stream that belongs to each car and episode."""
-        blocks = [uniforms(seed, cars, episodes, SCENE, block) for block in range(-(-len(QUANTITIES) // 4))]
-        return self._ranges.sample(np.concatenate(blocks, axis=1))
+        blocks = np.arange(-(-len(QUANTITIES) // 4))
+        draws = uniforms(seed, cars[:, None], episodes[:, None], SCENE, blocks)
+        return self._ranges.sample(draws.reshape(len(cars), 4 * len(blocks)))
 
 
 def scenes_of(scene: Scenes | SceneRanges | str | None) -> Scenes | None:
@@ -80,39 +80,25 @@ class Variations:
         self.scenes = scenes
         self.values = neutral(simulator.count)
         """`[N]` of VARIATION_DTYPE: those of each car's episode."""
+        self._keys = np.zeros(simulator.count, np.uint64)
         self.actuators = Actuators(simulator, first_car)
         self._late = LateSenses(senses)
         self._simulator, self._first_car = simulator, first_car
-        self._plain = vehicle_records([simulator.vehicle])[0]
 
     def begin(self, cars: NDArray[np.int64], seed: int, episodes: NDArray[np.int64]) -> None:
         """Draw the values of the episodes that some cars begin, `[M]`."""
         self.values[cars] = self.scenes.draw(seed, self._first_car + cars, episodes)
+        drawn = words(seed, self._first_car + cars, episodes, PICTURE_NOISE)
+        self._keys[cars] = drawn[:, 0] << np.uint64(32) | drawn[:, 1]
         self.actuators.begin(cars)
         self._apply(cars)
 
     def _apply(self, cars: NDArray[np.int64]) -> None:
         """Put the values of some cars where they work."""
         values = self.values[cars]
-        vehicles = np.full(len(cars), self._plain)
-        vehicles["friction"] *= values["car.grip"]
-        for name in ("slip_forward", "slip_sideways", "slip_sideways_rear"):
-            vehicles[name] *= values["car.slip"]
-        vehicles["yaw_inertia"] *= values["car.yaw_inertia"]
-        vehicles["steering_lag"] += values["car.steering_lag"]
-        self._simulator.vehicles[cars] = vehicles
-        constants = self.actuators.constants[cars]
-        constants["latency"] = values["action.latency"]
-        constants["steering_noise"] = np.radians(values["action.steering_noise_deg"])
-        constants["speed_noise"] = values["action.speed_noise"]
-        constants["steering_scale"] = values["car.steering_scale"]
-        constants["steering_bias"] = np.radians(values["car.steering_bias_deg"])
-        constants["speed_scale"] = values["car.speed_scale"]
-        constants["speed_lag"] = values["car.speed_lag"]
-        constants["jolt"] = values["car.jolt"]
-        constants["jolt_turn"] = np.radians(values["car.jolt_turn_deg"])
-        self.actuators.constants[cars] = constants
+        self.actuators.vary(cars, values)
         self._late.set_latency(cars, values["sensor.latency"].astype(np.int64))
+        self._simulator.vary_pictures(cars, values, self._keys[cars])
 
     def moved(self, cars: NDArray[np.int64], poses: StartPoses) -> StartPoses:
         """Start poses `[M]` of some cars, moved by what their episodes ask for."""
@@ -128,6 +114,10 @@ class Variations:
         owners = {"episodes": episodes["episode"], "steps": episodes["steps"]}
         self.actuators.step(commands.steering, commands.throttle, held, seed=seed, **owners)
 
+    def set_ages(self, steps: NDArray[Any]) -> None:
+        """Say how old all cars' episodes are, `[N]` steps, before they look around."""
+        self._simulator.ages[:] = steps
+
     def hold_back(self, look: Look) -> None:
         """Let the cars that looked around have what they sense by their latency, in place of what there is now."""
         self._late.hold_back(look)
@@ -139,11 +129,13 @@ class Variations:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that varies and is under way, as copies."""
-        return {"variation": self.values.copy(), "actuators": self.actuators.snapshot(), "held": self._late.snapshot()}
+        drawn = {"variation": self.values.copy(), "noise_keys": self._keys.copy()}
+        return {**drawn, "actuators": self.actuators.snapshot(), "held": self._late.snapshot()}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Return to a snapshot of as many cars."""
         self.values[:] = snapshot["variation"]
+        self._keys[:] = snapshot["noise_keys"]
         self._apply(np.arange(len(self.values)))
         self.actuators.restore(snapshot["actuators"])
         self._late.restore(snapshot["held"])

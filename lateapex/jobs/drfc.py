@@ -25,10 +25,10 @@ _FILES: Final = {
     "hyperparameters": ("DR_LOCAL_S3_HYPERPARAMETERS_KEY", "hyperparameters.json"),
 }
 _MEANT: Final[Mapping[str, tuple[str, str]]] = {
-    "DR_ENABLE_DOMAIN_RANDOMIZATION": ("False", "colours and light do not change"),
     "DR_LOCAL_S3_PRETRAINED": ("False", "weights of the original cannot be taken; training starts from nothing"),
 }
 """Settings with one value that this version trains with, and what it does for any other."""
+_RANDOM_LIGHT: Final = "DR_ENABLE_DOMAIN_RANDOMIZATION"
 _CHANGE: Final = "DR_TRAIN_CHANGE_START_POSITION"
 _ADVANCE: Final = "DR_TRAIN_ROUND_ROBIN_ADVANCE_DIST"
 _OFFSET: Final = "DR_TRAIN_START_POSITION_OFFSET"
@@ -74,6 +74,8 @@ def read_drfc(folder: str) -> DrfcFolder:
         raise ConfigError(f"{folder} holds none of {names}, run.env; lateapex init {folder} writes files to start from")
     first = _Worker(f"{folder}/run.env", settings)
     others, missing = _other_workers(root, first)
+    if is_true(first.settings.get(_RANDOM_LIGHT, "")):
+        values["scene"] = "original"
     if race := _one_race(first, others):
         values["race"] = race
     if tracks := list(dict.fromkeys(track for worker in (first, *others) if (track := _track(worker)))):
@@ -187,10 +189,11 @@ def _worker_notes(first: _Worker, others: Iterable[_Worker]) -> Iterator[str]:
     for worker in others:
         name = Path(worker.source).name
         yield from (f"{name}: {note}" for note in _notes(worker.settings) if note not in told)
-        for key, usual in _STARTS.items():
+        same = {key: (usual, "all cars start") for key, usual in _STARTS.items()}
+        for key, (usual, instead) in {_RANDOM_LIGHT: ("False", "colours and light are"), **same}.items():
             value = worker.settings.get(key, usual)
             if _plain(value) != _plain(first.settings.get(key, usual)):
-                yield f"{name}: {key}={value} does not hold here: all cars start as run.env says"
+                yield f"{name}: {key}={value} does not hold here: {instead} as run.env says"
 
 
 def _plain(value: str) -> str:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from lateapex.sim.kernel import kernel
 from lateapex.sim.random import DISTURBANCE, key_of, philox
 from lateapex.sim.simulator import Simulator
-from lateapex.world.variation import LONGEST_DELAY
+from lateapex.sim.state import vehicle_records
+from lateapex.world.variation import LONGEST_DELAY, PLACES, as_table, neutral
 from lateapex.world.vehicle import STEP_SECONDS
 
 ACTUATOR_DTYPE: Final = np.dtype(
@@ -34,6 +35,19 @@ ACTUATOR_DTYPE: Final = np.dtype(
 )
 """What one car makes of its commands."""
 
+_GRIP: Final = PLACES["car.grip"]
+_SLIP: Final = PLACES["car.slip"]
+_YAW_INERTIA: Final = PLACES["car.yaw_inertia"]
+_STEERING_LAG: Final = PLACES["car.steering_lag"]
+_STEERING_SCALE: Final = PLACES["car.steering_scale"]
+_STEERING_BIAS: Final = PLACES["car.steering_bias_deg"]
+_SPEED_SCALE: Final = PLACES["car.speed_scale"]
+_SPEED_LAG: Final = PLACES["car.speed_lag"]
+_JOLT: Final = PLACES["car.jolt"]
+_JOLT_TURN: Final = PLACES["car.jolt_turn_deg"]
+_LATENCY: Final = PLACES["action.latency"]
+_STEERING_NOISE: Final = PLACES["action.steering_noise_deg"]
+_SPEED_NOISE: Final = PLACES["action.speed_noise"]
 _FARTHEST: Final = 1.0  # rad, the stop of the steering hinges
 _UNIFORM: Final = 2.0**-32
 
@@ -58,11 +72,17 @@ class Actuators:
         self.constants = plain_actuators(count)
         """`[N]` of ACTUATOR_DTYPE; those of a car change together with a call of `begin` for it."""
         self._simulator, self._first_car = simulator, first_car
+        self._plain = vehicle_records([simulator.vehicle])
         # The last commands of each car, NaN where it was to stand: steering, speed.
         self._sent = np.full((count, LONGEST_DELAY, 2), np.nan)
         self._speed = np.zeros(count)
+        self.vary(np.zeros(0, np.int64), neutral(0))
         nobody = np.zeros(0)
         self._move(nobody, nobody, np.zeros(0, np.bool_), key_of(0), np.zeros((2, 0), np.int64), simulator.cars[:0])
+
+    def vary(self, cars: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Make some cars, `[M]`, and what they make of commands as values, `[M]` of VARIATION_DTYPE, have it."""
+        _vary(cars, as_table(values), self._plain, self._simulator.vehicles, self.constants)
 
     def begin(self, cars: NDArray[np.int64]) -> None:
         """Forget what some cars were told."""
@@ -115,6 +135,28 @@ class Actuators:
         """Return to a snapshot of as many cars; the constants are the caller's affair."""
         self._sent[:] = snapshot["sent_commands"]
         self._speed[:] = snapshot["followed_speed"]
+
+
+@kernel
+def _vary(cars, values, plain, vehicles, constants):  # type: ignore[no-untyped-def] # numba: int64[M], [M, quantities], VEHICLE_DTYPE[1] and [N], ACTUATOR_DTYPE[N]
+    for n in range(cars.size):
+        value, usual = values[n], plain[0]
+        vehicle, own = vehicles[cars[n]], constants[cars[n]]
+        vehicle.friction = usual.friction * value[_GRIP]
+        vehicle.slip_forward = usual.slip_forward * value[_SLIP]
+        vehicle.slip_sideways = usual.slip_sideways * value[_SLIP]
+        vehicle.slip_sideways_rear = usual.slip_sideways_rear * value[_SLIP]
+        vehicle.yaw_inertia = usual.yaw_inertia * value[_YAW_INERTIA]
+        vehicle.steering_lag = usual.steering_lag + value[_STEERING_LAG]
+        own.latency = int(value[_LATENCY])
+        own.steering_noise = math.radians(value[_STEERING_NOISE])
+        own.speed_noise = value[_SPEED_NOISE]
+        own.steering_scale = value[_STEERING_SCALE]
+        own.steering_bias = math.radians(value[_STEERING_BIAS])
+        own.speed_scale = value[_SPEED_SCALE]
+        own.speed_lag = value[_SPEED_LAG]
+        own.jolt = value[_JOLT]
+        own.jolt_turn = math.radians(value[_JOLT_TURN])
 
 
 @kernel

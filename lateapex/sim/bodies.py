@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lateapex.sim.kernel import kernel
 from lateapex.sim.solids import AMBIENT, LIGHT, STRONGEST
+from lateapex.sim.tones import bent
 from lateapex.sim.traffic import NOTHING, OPAQUE
 from lateapex.world.bodies import BODIES, PAINTS, Block, Body
 from lateapex.world.scene import LUMINANCE
@@ -112,16 +113,22 @@ def draw_bodies(which, cars, things, view, ground, bodies, out, scratch):  # typ
     """Draw what each car of `which` sees of the things in its world over its picture in `out`."""
     for n in range(which.size):
         i = which[n]
-        drawn = False
-        for thing in things[cars[i].world]:
-            if thing.kind != NOTHING and thing.car != i and thing.opacity > 0:
-                drawn |= _draw_thing(thing, cars[i], view, ground, bodies, out.ndim == 3, scratch)
-        if drawn:
-            _resolve(out[i], scratch)
+        draw_around(out[i], i, cars[i], things[cars[i].world], view, ground, bodies, scratch, None)
 
 
 @kernel
-def _draw_thing(thing, car, view, ground, bodies, grey, scratch):  # type: ignore[no-untyped-def] # numba: see draw_bodies; bool
+def draw_around(picture, i, car, things, view, ground, bodies, scratch, tones):  # type: ignore[no-untyped-def] # numba: uint8[H, W] or [H, W, 3], int, STATE_DTYPE, THING_DTYPE[M], see draw_bodies; see _look
+    """Draw the things of the world of car number i, whose lens and way of looking `car` and `view` tell."""
+    drawn = False
+    for thing in things:
+        if thing.kind != NOTHING and thing.car != i and thing.opacity > 0:
+            drawn |= _draw_thing(thing, car, view, ground, bodies, picture.ndim == 2, scratch, tones)
+    if drawn:
+        _resolve(picture, scratch)
+
+
+@kernel
+def _draw_thing(thing, car, view, ground, bodies, grey, scratch, tones):  # type: ignore[no-untyped-def] # numba: see draw_bodies; bool
     """Fill in all faces of one thing that look towards the lens; whether it may be in the picture."""
     walls = ground.walls[car.track]
     if not (walls[0] < thing.x < walls[2] and walls[1] < thing.y < walls[3]):
@@ -153,7 +160,7 @@ def _draw_thing(thing, car, view, ground, bodies, grey, scratch):  # type: ignor
             continue
         count = _cut_near(polygon, scratch.polygon[1])
         if count >= 3:
-            look = _look(face, thing, bodies, ground.light[car.track], grey)
+            look = _look(face, thing, bodies, ground.light[car.track], grey, tones)
             slope = across / plane, down / plane, depth / plane
             _fill(scratch.polygon[1, :count], slope, view.focal, look, thing.opacity, scratch)
     return True
@@ -178,7 +185,7 @@ def _cut_near(polygon, out):  # type: ignore[no-untyped-def] # numba: [_CORNERS,
 
 
 @kernel
-def _look(face, thing, bodies, gain, grey):  # type: ignore[no-untyped-def] # numba: int, THING_DTYPE, BodyTables, float, bool -> uint32
+def _look(face, thing, bodies, gain, grey, tones):  # type: ignore[no-untyped-def] # numba: int, THING_DTYPE, BodyTables, float, bool, None or (curve, light, tint) of tones.Tones -> uint32
     """Colour of a face under the light, packed."""
     nx, ny, nz = bodies.normals[face]
     c, s = np.cos(thing.yaw), np.sin(thing.yaw)
@@ -189,10 +196,20 @@ def _look(face, thing, bodies, gain, grey):  # type: ignore[no-untyped-def] # nu
     packed = np.uint32(0)
     level = 0.0
     for channel in range(3):
-        value = min(strength * colour[channel], 255.0)
+        if tones is None:  # decided when it is compiled: the type says it
+            value = min(strength * colour[channel], 255.0)
+        else:
+            value = _toned(colour[channel], strength, channel, tones)
         level += bodies.luminance[channel] * value
         packed |= np.uint32(value + 0.5) << np.uint32(8 * channel)
     return np.uint32(min(level + 0.5, 255.0)) if grey else packed
+
+
+@kernel
+def _toned(level, strength, channel, tones):  # type: ignore[no-untyped-def] # numba: float, float, int, see _look -> float
+    curve, light, tint = tones
+    mixed = level + tint[0] * (tint[1 + channel] - level)
+    return float(bent(min(strength * light[channel] * mixed, 255.0), curve))
 
 
 @kernel

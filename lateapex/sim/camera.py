@@ -149,8 +149,6 @@ def draw(which, cars, view, ground, out, scratch):  # type: ignore[no-untyped-de
 
     Each is drawn alone, so that any split over threads gives the same bytes.
     """
-    width = out.shape[2]
-    place, wall = scratch.place, scratch.wall
     for n in range(which.size):
         i = which[n]
         k = cars[i].track
@@ -158,11 +156,21 @@ def draw(which, cars, view, ground, out, scratch):  # type: ignore[no-untyped-de
         fy = np.sin(cars[i].yaw)
         x = cars[i].x + view.forward * fx - view.left * fy
         y = cars[i].y + view.forward * fy + view.left * fx
-        count = _corners(x, y, fx, fy, ground.walls[k], place, wall)
-        first, last = _in_view(place, count, view.widest)
-        room = (place, wall, first, last, ground.wall_look[k])
-        _cast(x, y, fx, fy, width, view, ground, k, scratch.lines)
-        _paint(out[i], view, ground, k, room, scratch)
+        looks = (ground.wall_look[k], ground.sky_look[k], None)
+        draw_one(out[i], x, y, fx, fy, view, ground, k, looks, scratch)
+
+
+@kernel
+def draw_one(picture, x, y, fx, fy, view, ground, k, looks, scratch):  # type: ignore[no-untyped-def] # numba: uint8[H, W] or [H, W, 3], lens in m, direction, View, Ground, track, see below, Scratch
+    """Draw one picture.
+
+    `looks` are those of the four walls, of the sky, and of the codes if the ground is made of such, else None.
+    """
+    count = _corners(x, y, fx, fy, ground.walls[k], scratch.place, scratch.wall)
+    first, last = _in_view(scratch.place, count, view.widest)
+    room = (scratch.place, scratch.wall, first, last, looks[0])
+    _cast(x, y, fx, fy, picture.shape[1], view, ground, k, scratch.lines)
+    _paint(picture, view, ground, k, room, looks[1], looks[2], scratch)
 
 
 @kernel
@@ -212,7 +220,7 @@ def _columns(first, second, width):  # type: ignore[no-untyped-def] # numba: pai
 
 
 @kernel
-def _paint(picture, view, ground, k, room, scratch):  # type: ignore[no-untyped-def] # numba: see draw; see draw, _fill_walls
+def _paint(picture, view, ground, k, room, sky, palette, scratch):  # type: ignore[no-untyped-def] # numba: see draw_one; see _fill_walls
     """Fill a picture row by row: each tap by itself, then their mean."""
     width = picture.shape[1]
     for row in range(picture.shape[0]):
@@ -226,10 +234,10 @@ def _paint(picture, view, ground, k, room, scratch):  # type: ignore[no-untyped-
             if begin > 0 or end < width:
                 _fill_walls(looks, begin, end, view.focal * view.ahead[row, tap], room)
             if view.inverse_drop[row, tap] < 0.0:
-                looks[begin:end] = ground.sky_look[k]
+                looks[begin:end] = sky
             else:
                 _find_texels(scratch.texel[: end - begin], np.uint32(begin), line, pitch)
-                _read_texels(looks[begin:end], scratch.texel, texels)
+                _read_texels(looks[begin:end], scratch.texel, texels, palette)
         _write(picture[row], taps, scratch.looks, scratch.mean)
 
 
@@ -251,9 +259,13 @@ def _find_texels(texel, start, line, pitch):  # type: ignore[no-untyped-def] # n
 
 
 @kernel
-def _read_texels(looks, texel, texels):  # type: ignore[no-untyped-def] # numba: looks[columns], uint32[>= columns], flat looks
-    for c in range(looks.size):
-        looks[c] = texels[texel[c]]
+def _read_texels(looks, texel, texels, palette):  # type: ignore[no-untyped-def] # numba: looks[columns], uint32[>= columns], flat looks or codes, looks by code or None
+    if palette is None:  # decided when it is compiled: the type says it
+        for c in range(looks.size):
+            looks[c] = texels[texel[c]]
+    else:
+        for c in range(looks.size):
+            looks[c] = palette[texels[texel[c]]]
 
 
 @kernel
@@ -357,7 +369,7 @@ def _in_view(place, count, widest):  # type: ignore[no-untyped-def] # numba: flo
 
 
 @kernel
-def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: looks[W], ints, float, room: see draw
+def _fill_walls(line, begin, end, scale, room):  # type: ignore[no-untyped-def] # numba: looks[W], ints, float, room: see draw_one
     """Paint walls on all columns but begin to end - 1; a corner stands `scale * place` columns right of the middle."""
     place, wall, first, last, look_of = room
     width = line.size

@@ -57,22 +57,34 @@ def paint_grounds(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool
     Raises:
         TrackError: a track is too large to be painted.
     """
-    places = [walls_of(track, scene) for track, scene in zip(tracks, scenes, strict=True)]
     levels = [
-        level
-        for track, scene, walls in zip(tracks, scenes, places, strict=True)
-        for level in _pyramid(_paint(track, scene, walls, colour))
+        tiled(_packed(level))
+        for track, scene in zip(tracks, scenes, strict=True)
+        for level in pyramid(paint(track, scene, colour))
     ]
+    wall_look = _looks([_wall_colours(scene) for scene in scenes], colour)
+    return assembled(tracks, scenes, levels, wall_look, _looks([scene.sky for scene in scenes], colour))
+
+
+def assembled(
+    tracks: Sequence[Track],
+    scenes: Sequence[Scene],
+    levels: Sequence[NDArray[Any]],
+    wall_look: NDArray[Any],
+    sky_look: NDArray[Any],
+) -> Ground:
+    """Join the tiled levels of all tracks, LEVELS of each in turn, and say where everything lies."""
     first = np.cumsum([0] + [level.size for level in levels[:-1]])
+    places = np.array([walls_of(track, scene) for track, scene in zip(tracks, scenes, strict=True)])
     return Ground(
         texels=np.concatenate([level.ravel() for level in levels]),
         first=first.reshape(len(tracks), LEVELS).astype(np.int64),
         pitch=np.array([level.shape[1] for level in levels], np.int64).reshape(len(tracks), LEVELS),
-        origin=np.array(places)[:, :2] - _PAD * TEXEL,
-        walls=np.array(places),
+        origin=places[:, :2] - _PAD * TEXEL,
+        walls=places,
         wall_height=np.array([scene.wall_height for scene in scenes]),
-        wall_look=_looks([_wall_colours(scene) for scene in scenes], colour),
-        sky_look=_looks([scene.sky for scene in scenes], colour),
+        wall_look=wall_look,
+        sky_look=sky_look,
         light=np.array([scene.light for scene in scenes]),
     )
 
@@ -110,7 +122,7 @@ def _wall_colours(scene: Scene) -> tuple[Colour, Colour, Colour, Colour]:
     return scene.wall_shade, scene.wall_shade, scene.wall, scene.wall
 
 
-def _grain(scene: Scene) -> NDArray[np.float32]:
+def grain_of(scene: Scene) -> NDArray[np.float32]:
     """Draw the grain of field and road, `[2, TILE, TILE]` shares of their colour, in a square metre that repeats."""
     draw = np.random.Generator(np.random.Philox(key=20180101))
     grains = ((scene.field, scene.field_grain, scene.field_bands), (scene.road, scene.road_grain, scene.road_bands))
@@ -130,8 +142,13 @@ def _pattern(draw: np.random.Generator, bands: Sequence[float]) -> NDArray[np.fl
     return total
 
 
-def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float], colour: bool) -> NDArray[np.uint8]:
-    """Paint level 0 of one track, `[rows, columns, 1 or 3]`: whole tiles of the coarsest level in both directions."""
+def paint(track: Track, scene: Scene, colour: bool) -> NDArray[np.uint8]:
+    """Paint level 0 of one track, `[rows, columns, 1 or 3]`: whole tiles of the coarsest level in both directions.
+
+    Raises:
+        TrackError: the track is too large.
+    """
+    walls = walls_of(track, scene)
     x0, y0 = walls[0] - _PAD * TEXEL, walls[1] - _PAD * TEXEL
     rows, columns = (
         -(-(int(np.ceil((high - low) / TEXEL)) + _PAD) // _BLOCK) * _BLOCK
@@ -149,21 +166,21 @@ def _paint(track: Track, scene: Scene, walls: tuple[float, float, float, float],
     looks = np.array([scene.field, scene.road, scene.line, scene.dash], np.float64)
     looks = (looks if colour else looks @ LUMINANCE[:, None]).astype(np.float32)
     sizes = np.array([scene.line_width, pitch, scene.dash_length, scene.dash_width])
-    _paint_rows(picture, x0, y0, border_edges(track), track.lines == "inside", center, looks, sizes, _grain(scene))
+    _paint_rows(picture, x0, y0, border_edges(track), track.lines == "inside", center, looks, sizes, grain_of(scene))
     return picture
 
 
-def _pyramid(level: NDArray[np.uint8]) -> list[NDArray[Any]]:
-    """Halve a picture again and again; pack the channels and tile all levels."""
+def pyramid(level: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Halve a picture `[rows, columns, channels]` again and again: it, and all coarser levels."""
     levels = [level]
     while len(levels) < LEVELS:
         quads = levels[-1].astype(np.uint16)
         total = quads[0::2, 0::2] + quads[1::2, 0::2] + quads[0::2, 1::2] + quads[1::2, 1::2]
         levels.append(((total + 2) >> 2).astype(np.uint8))
-    return [_tiled(_packed(level)) for level in levels]
+    return levels
 
 
-def _tiled(level: NDArray[Any]) -> NDArray[Any]:
+def tiled(level: NDArray[Any]) -> NDArray[Any]:
     """Put texels in the order of tiles, `[rows of tiles, texels of a row of tiles]`.
 
     A row of tiles is an odd number of tiles: at an even one, tiles above each other would fight for few places in the
@@ -175,7 +192,7 @@ def _tiled(level: NDArray[Any]) -> NDArray[Any]:
 
 
 @allocating_kernel
-def _paint_rows(picture, x0, y0, edges, lines_inside, center, looks, sizes, grain):  # type: ignore[no-untyped-def] # numba: see _paint
+def _paint_rows(picture, x0, y0, edges, lines_inside, center, looks, sizes, grain):  # type: ignore[no-untyped-def] # numba: see paint
     rows, columns, channels = picture.shape
     line_width, dash_width = sizes[0], sizes[3]
     reach = line_width + 2.0 * TEXEL

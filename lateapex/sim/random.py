@@ -34,6 +34,8 @@ DISTURBANCE: Final = 32
 """Purpose: the noise of a command, and the jolts of a car; index is the step."""
 SCENE: Final = 31
 """Purpose: what varies in an episode; index is a quarter of the quantity's place."""
+PICTURE_NOISE: Final = 33
+"""Purpose: the key of the noise in an episode's pictures."""
 TEACHER: Final = 6
 """Purpose: whether a teacher takes the action; index is the step."""
 
@@ -76,18 +78,20 @@ def words(seed: int, car: ArrayLike, episode: ArrayLike, purpose: int, index: Ar
 
     Args:
         seed: 0 <= seed < 2**64.
-        car, episode, index: whole numbers below 2**32; broadcast against each other to `[N]`.
+        car, episode, index: whole numbers below 2**32; broadcast against each other to `[N]`, row by row.
         purpose: one of this module's constants, so that uses of the same car and episode are independent.
 
     Returns:
         `[N, 4]`, each below 2**32.
     """
     parts = (car, episode, purpose, index)
-    counter = np.empty((np.broadcast(*parts).size, 4), np.uint64)
+    shape = np.broadcast(*parts).shape
+    counter = np.empty((*shape, 4), np.uint64)
     for place, part in enumerate(parts):
-        counter[:, place] = part
-    _philox(counter, key_of(seed))
-    return counter
+        counter[..., place] = part
+    rows = counter.reshape(-1, 4)
+    _philox(rows, key_of(seed))
+    return rows
 
 
 def uniforms(seed: int, car: ArrayLike, episode: ArrayLike, purpose: int, index: ArrayLike = 0) -> NDArray[np.float64]:

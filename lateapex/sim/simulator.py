@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Semaphore
 from typing import Any
 
@@ -23,12 +23,14 @@ from lateapex.sim.camera import Scratch, draw, scratch_for, view_of
 from lateapex.sim.dynamics import drive, wheel_speed
 from lateapex.sim.geometry import locate, pose_at
 from lateapex.sim.ground import Ground, paint_grounds
+from lateapex.sim.ground_codes import paint_codes
 from lateapex.sim.kernel import kernel, take
 from lateapex.sim.lidar import Bodies, no_bodies
 from lateapex.sim.random import words
 from lateapex.sim.state import STATE_DTYPE, vehicle_records
 from lateapex.sim.tables import track_tables
 from lateapex.sim.traffic import NOTHING, LaneTables, Traffic, lane_tables
+from lateapex.sim.varied_camera import VariedCamera, changes_pictures
 from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
@@ -96,9 +98,13 @@ class Simulator:
             self.traffic = Traffic(self.lanes, self.tables, self.cars["world"], things)
         self.scenes = looks
         self._ground: Ground | None = None
+        self._eyes = tuple(eyes)
         self._views = [view_of(self.vehicle.camera, height, width, left) for left in eyes]
         self.vehicles = vehicle_records([self.vehicle] * len(places))
         """`[N]` of VEHICLE_DTYPE: what each car is; whoever changes it keeps it."""
+        self.ages = np.zeros(len(places), np.int64)
+        """`[N]` steps of each car's episode, to which its picture's noise belongs; whoever counts them keeps it."""
+        self._varied: VariedCamera | None = None
         self._colour = colour
         self.picture_shape = _picture_shape(height, width, colour, len(self._views))
         """Shape of one car's picture."""
@@ -107,7 +113,7 @@ class Simulator:
         self._body_scratches: list[BodyScratch] = []
         self._bodies = body_tables()
         if pictures:
-            self._ground = ground = _painted_once(self.tracks, looks, colour)
+            self._ground = ground = _painted_once(self.tracks, looks, partial(paint_grounds, colour=colour))
             self._scratches = [scratch_for(height, width, ground) for _ in range(self._threads)]
             if self.traffic is not None:
                 self._body_scratches = [body_scratch(height, width) for _ in range(self._threads)]
@@ -225,17 +231,51 @@ class Simulator:
         """Draw what one car sees through its first lens in colour, uint8 `[H, W, 3]`, whatever `render` draws."""
         height, width = self.picture_shape[:2]
         out = np.zeros((1, height, width, 3), np.uint8)
-        ground = self.coloured_ground
-        state = self.cars[[car]]
-        draw(np.zeros(1, np.int64), state, self._views[0], ground, out, scratch_for(height, width, ground))
+        state, one, things = self.cars[[car]], np.zeros(1, np.int64), None
         if self.traffic is not None:
             things = self.traffic.things[state["world"]].copy()
             things["kind"][things["car"] == car] = NOTHING
             state["world"] = 0
-            bodies, scratch = self._bodies, body_scratch(height, width)
-            draw_bodies(np.zeros(1, np.int64), state, things, self._views[0], ground, bodies, out, scratch)
+        if self._varied is not None and self._varied.varied[car]:
+            alone = self._varied.alone(car, int(state["track"][0]))
+            alone.draw_taken(np.zeros(1, np.int64), one, state, self.ages[[car]], things, out, eye=0, thread=0)
+        else:
+            ground = self.coloured_ground
+            draw(one, state, self._views[0], ground, out, scratch_for(height, width, ground))
+            if things is not None:
+                bodies, scratch = self._bodies, body_scratch(height, width)
+                draw_bodies(one, state, things, self._views[0], ground, bodies, out, scratch)
         picture: NDArray[np.uint8] = out[0]
         return picture
+
+    def vary_pictures(self, cars: NDArray[np.int64], values: NDArray[Any], keys: NDArray[np.uint64]) -> None:
+        """Let some cars see the world they are in as their episodes have it, until this is called for them again.
+
+        The first that sees it otherwise lets all tracks be painted anew.
+
+        Args:
+            cars: `[M]` which.
+            values: `[M]` of VARIATION_DTYPE.
+            keys: `[M]` of the noise in their pictures.
+        """
+        if self._ground is None:
+            return
+        if self._varied is None:
+            if not changes_pictures(values).any():
+                return
+            self._varied = VariedCamera(
+                _painted_once(self.tracks, self.scenes, paint_codes),
+                self.scenes,
+                self.vehicle.camera,
+                (self.picture_shape[0], self.picture_shape[1]),
+                colour=self._colour,
+                eyes=self._eyes,
+                count=self.count,
+                threads=self._threads,
+                bodies=None if self.traffic is None else self._bodies,
+            )
+            self._draw_shared(np.zeros(0, np.int64), np.zeros((0, *self.picture_shape), np.uint8), None)
+        self._varied.begin(cars, values, keys, self.cars["track"][cars])
 
     @cached_property
     def lanes(self) -> LaneTables:
@@ -247,7 +287,7 @@ class Simulator:
         """All tracks in colour; painted when first asked for, which takes as long as making the simulator."""
         if self._ground is not None and self._colour:
             return self._ground
-        return _painted_once(self.tracks, self.scenes, colour=True)
+        return _painted_once(self.tracks, self.scenes, partial(paint_grounds, colour=True))
 
     def _draw_shared(
         self, cars: NDArray[np.int64], out: NDArray[np.uint8], meanwhile: Callable[[], None] | None
@@ -255,16 +295,23 @@ class Simulator:
         """Draw in blocks that all threads take from one counter, so that none waits long for another."""
         helpers: list[Future[None]] = []
         lenses = self._lenses(out)
-        counters, started = np.zeros((len(self._views), 1), np.int64), Semaphore(0)
+        counters, started = np.zeros((2, len(self._views), 1), np.int64), Semaphore(0)
+        plain, varied, things = cars, self._varied, None if self.traffic is None else self.traffic.things
+        if varied is not None:
+            plain, others = cars[~varied.varied[cars]], cars[varied.varied[cars]]
 
         def work(thread: int) -> None:
             scratch = self._scratches[thread]
             for eye, view in enumerate(self._views):
-                if self.traffic is None:
-                    _draw_taken(counters[eye], cars, self.cars, view, self._ground, lenses[eye], scratch)
+                if varied is not None:
+                    seen = (others, self.cars, self.ages, things, lenses[eye])
+                    varied.draw_taken(counters[1, eye], *seen, eye=eye, thread=thread)
+                counter = counters[0, eye]
+                if things is None:
+                    _draw_taken(counter, plain, self.cars, view, self._ground, lenses[eye], scratch)
                 else:
-                    among = (self.traffic.things, self._bodies, self._body_scratches[thread])
-                    _draw_taken_among(counters[eye], cars, self.cars, view, self._ground, lenses[eye], scratch, among)
+                    among = (things, self._bodies, self._body_scratches[thread])
+                    _draw_taken_among(counter, plain, self.cars, view, self._ground, lenses[eye], scratch, among)
 
         def help_draw(thread: int) -> None:
             started.release()
@@ -355,7 +402,9 @@ def _picture_shape(height: int, width: int, colour: bool, eyes: int) -> tuple[in
     return (height, width, 3) if colour else (height, width) if eyes == 1 else (height, width, eyes)
 
 
-def _painted_once(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool) -> Ground:
+def _painted_once(
+    tracks: Sequence[Track], scenes: Sequence[Scene], painter: Callable[[Sequence[Track], Sequence[Scene]], Ground]
+) -> Ground:
     """Paint each road once: one that is driven both ways, or named twice, has one look."""
     places: dict[tuple[bytes, str, Scene], int] = {}
     of_track = [
@@ -363,7 +412,7 @@ def _painted_once(tracks: Sequence[Track], scenes: Sequence[Scene], colour: bool
         for track, scene in zip(tracks, scenes, strict=True)
     ]
     chosen = [of_track.index(place) for place in range(len(places))]
-    ground = paint_grounds([tracks[k] for k in chosen], [scenes[k] for k in chosen], colour)
+    ground = painter([tracks[k] for k in chosen], [scenes[k] for k in chosen])
     of_roads = {name: part for name, part in ground._asdict().items() if name != "texels"}
     return ground._replace(**{name: part[of_track] for name, part in of_roads.items()})
 

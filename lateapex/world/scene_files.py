@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from lateapex.config import read_toml
 from lateapex.errors import ConfigError, did_you_mean
-from lateapex.world.variation import PLACES, Range, parse_range, quantity_of, sample
+from lateapex.world.variation import PLACES, Range, Sampler, parse_range, quantity_of
 
 NONE: Final = "none"
 """The scene in which nothing varies."""
@@ -35,8 +36,12 @@ class SceneRanges:
     """By the names of quantities, in their order."""
 
     def sample(self, draws: NDArray[np.float64]) -> NDArray[Any]:
-        """Values of episodes; see `variation.sample`."""
-        return sample(self.ranges, draws)
+        """Values of episodes; see `Sampler.sample`."""
+        return self._sampler.sample(draws)
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        return Sampler(self.ranges)
 
     def to_values(self) -> dict[str, Any]:
         """As a file has it, without `base`, so that later presets do not change it."""

@@ -39,6 +39,23 @@ class Quantity(NamedTuple):
 LONGEST_DELAY: Final = 8
 """Steps of the longest latency."""
 
+SURFACES: Final = ("field", "road", "line", "dash", "wall", "sky")
+"""What has a colour of its own in a world."""
+CHANNELS: Final = ("red", "green", "blue")
+
+
+def _colours() -> tuple[Quantity, ...]:
+    """Quantities of all surfaces' colours."""
+    found = []
+    for surface in SURFACES:
+        found.append(Quantity(f"colour.{surface}", 1.0, 0.0, 5.0, "times", f"colour of the {surface}"))
+        found += [
+            Quantity(f"colour.{surface}_{channel}", 0.0, -255.0, 255.0, "levels", f"added to the {surface}'s {channel}")
+            for channel in CHANNELS
+        ]
+    return tuple(found)
+
+
 QUANTITIES: Final = (
     Quantity("car.grip", 1.0, 0.1, 5.0, "times", "friction of the tyres"),
     Quantity("car.slip", 1.0, 0.2, 5.0, "times", "slip at which a tyre holds half of what it can"),
@@ -56,11 +73,41 @@ QUANTITIES: Final = (
     Quantity("sensor.latency", 0.0, 0.0, LONGEST_DELAY, "steps", "from the world to what is seen", whole=True),
     Quantity("start.offset", 0.0, -0.5, 0.5, "widths", "of the track, added to the start's, left positive"),
     Quantity("start.heading_deg", 0.0, -180.0, 180.0, "degrees", "added to the start's, left positive"),
+    Quantity("camera.forward", 0.0, -0.3, 0.3, "m", "added to the camera's place, ahead"),
+    Quantity("camera.left", 0.0, -0.3, 0.3, "m", "the same to the left"),
+    Quantity("camera.height", 0.0, -0.3, 0.3, "m", "the same upwards; it stays above the ground"),
+    Quantity("camera.pitch_deg", 0.0, -15.0, 15.0, "degrees", "added to its pitch, downwards"),
+    Quantity("camera.yaw_deg", 0.0, -30.0, 30.0, "degrees", "turned to the left"),
+    Quantity("camera.roll_deg", 0.0, -10.0, 10.0, "degrees", "tilted to the right, so that the picture turns left"),
+    Quantity("camera.field_of_view_deg", 0.0, -30.0, 40.0, "degrees", "added to the horizontal field of view"),
+    *_colours(),
+    Quantity("light.red", 1.0, 0.0, 4.0, "times", "red of the light on everything but the sky"),
+    Quantity("light.green", 1.0, 0.0, 4.0, "times", "green of it"),
+    Quantity("light.blue", 1.0, 0.0, 4.0, "times", "blue of it"),
+    Quantity("object.light", 1.0, 0.0, 4.0, "times", "light on boxes and other cars"),
+    Quantity("object.tint", 0.0, 0.0, 1.0, "share", "of one colour in all colours of boxes and other cars"),
+    Quantity("object.red", 128.0, 0.0, 255.0, "levels", "red of that colour"),
+    Quantity("object.green", 128.0, 0.0, 255.0, "levels", "green of it"),
+    Quantity("object.blue", 128.0, 0.0, 255.0, "levels", "blue of it"),
+    Quantity("picture.grain", 1.0, 0.0, 5.0, "times", "strength of the texture of field and road"),
+    Quantity("picture.exposure", 0.0, -4.0, 4.0, "stops", "each doubles the light in the camera"),
+    Quantity("picture.gamma", 1.0, 0.2, 5.0, "power", "of a level's share of 255: above 1 is darker"),
+    Quantity("picture.contrast", 1.0, 0.0, 4.0, "times", "distance of a level from 128"),
+    Quantity("picture.brightness", 0.0, -255.0, 255.0, "levels", "added to a level"),
+    Quantity("picture.blur", 0.0, 0.0, 2.0, "pixels", "deviation of a blur"),
+    Quantity("picture.vignette", 0.0, 0.0, 1.0, "share", "of its level that a corner loses"),
+    Quantity("picture.noise", 0.0, 0.0, 40.0, "levels", "deviation of each pixel's noise each step"),
 )
 """All that can vary. The place of each is that of its random number: new ones come last."""
 
 PLACES: Final = {quantity.name: place for place, quantity in enumerate(QUANTITIES)}
 """Place of each by its name."""
+
+PICTURE_TABLES: Final = ("camera", "colour", "light", "object", "picture")
+"""Tables of the quantities that change what a camera sees, and nothing else."""
+
+NEUTRAL: Final = np.array([quantity.neutral for quantity in QUANTITIES])
+"""The values that change nothing, `[K]`."""
 
 VARIATION_DTYPE: Final = np.dtype([(quantity.name, np.float64) for quantity in QUANTITIES])
 """All values of one episode."""
@@ -84,6 +131,11 @@ class Range:
     choice: tuple[float, ...] = ()
     share: float = 1.0
     """Share of episodes in which it varies; in the others it is neutral."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is evenly between both ends in every episode."""
+        return self.law == "uniform" and self.share == 1.0
 
     def sample(self, quantity: Quantity, draws: NDArray[np.float64]) -> NDArray[np.float64]:
         """Values, `[M]`, for uniform numbers 0 <= u < 1, `[M]`."""
@@ -134,24 +186,36 @@ class Range:
 
 def neutral(count: int) -> NDArray[Any]:
     """Values that change nothing, `[count]` of VARIATION_DTYPE."""
-    values = np.zeros(count, VARIATION_DTYPE)
-    for quantity in QUANTITIES:
-        values[quantity.name] = quantity.neutral
-    return values
+    return np.tile(NEUTRAL, count).view(VARIATION_DTYPE)
 
 
-def sample(ranges: Mapping[str, Range], draws: NDArray[np.float64]) -> NDArray[Any]:
-    """Values of episodes, `[M]` of VARIATION_DTYPE; what has no range is neutral.
+def as_table(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Values `[M]` of VARIATION_DTYPE as a table `[M, K]`, a view where they lie together."""
+    return np.ascontiguousarray(values).view(np.float64).reshape(len(values), len(QUANTITIES))
+
+
+class Sampler:
+    """Draws the values of episodes; what has no range is neutral.
 
     Args:
         ranges: by the names of quantities.
-        draws: `[M, K]` numbers, 0 <= u < 1, each quantity's in its place.
     """
-    values = neutral(len(draws))
-    for name, drawn in ranges.items():
-        place = PLACES[name]
-        values[name] = drawn.sample(QUANTITIES[place], draws[:, place])
-    return values
+
+    def __init__(self, ranges: Mapping[str, Range]) -> None:
+        plain = {name for name, drawn in ranges.items() if drawn.is_plain and not QUANTITIES[PLACES[name]].whole}
+        # All that is evenly between two ends at once: one by one they took longer than the rest of an episode's start.
+        self._low, self._span = NEUTRAL.copy(), np.zeros(len(QUANTITIES))
+        for name in plain:
+            self._low[PLACES[name]] = ranges[name].low
+            self._span[PLACES[name]] = ranges[name].high - ranges[name].low
+        self._others = [(PLACES[name], drawn) for name, drawn in ranges.items() if name not in plain]
+
+    def sample(self, draws: NDArray[np.float64]) -> NDArray[Any]:
+        """Values, `[M]` of VARIATION_DTYPE, for numbers 0 <= u < 1, `[M, K or more]`, each quantity's in its place."""
+        table = self._low + draws[:, : len(QUANTITIES)] * self._span
+        for place, drawn in self._others:
+            table[:, place] = drawn.sample(QUANTITIES[place], draws[:, place])
+        return table.reshape(-1).view(VARIATION_DTYPE)
 
 
 def quantity_of(name: str, source: str) -> Quantity:

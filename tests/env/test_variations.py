@@ -9,13 +9,14 @@ import pytest
 from made_tasks import STRAIGHT_ON, at, crowded, drive_on, random_actions, small_task
 from numpy.typing import NDArray
 
+from lateapex.env.race_config import RaceConfig
 from lateapex.env.racing import RacingTask
 from lateapex.env.recorder import EpisodeRecorder
 from lateapex.env.starts import RandomStarts
 from lateapex.env.variations import DrawnScenes
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.world.scene_files import SceneRanges, load_scene, parse_scene
-from lateapex.world.variation import PLACES, QUANTITIES
+from lateapex.world.variation import CHANNELS, PLACES, QUANTITIES, SURFACES
 
 STEPS = 12
 LEFT_BEND = 8
@@ -43,6 +44,32 @@ MOTION, START, SEEN = "motion", "start", "seen later"
 EFFECT = {name: MOTION if name.startswith(("car.", "action.")) else START for name in STRONG} | {"sensor.latency": SEEN}
 """What a quantity changes; of a start and a motion the pictures follow."""
 
+PICTURES = {
+    "camera.forward": 0.1,
+    "camera.left": 0.1,
+    "camera.height": 0.1,
+    "camera.pitch_deg": 5.0,
+    "camera.yaw_deg": 5.0,
+    "camera.roll_deg": 5.0,
+    "camera.field_of_view_deg": 10.0,
+    **{f"colour.{surface}": 0.7 for surface in SURFACES},
+    **{f"colour.{surface}_{channel}": 60.0 for surface in SURFACES for channel in CHANNELS},
+    "light.red": 0.5,
+    "light.green": 0.5,
+    "light.blue": 0.5,
+    "picture.grain": 3.0,
+    "picture.exposure": 0.5,
+    "picture.gamma": 1.5,
+    "picture.contrast": 1.5,
+    "picture.brightness": 20.0,
+    "picture.blur": 1.0,
+    "picture.vignette": 0.5,
+    "picture.noise": 5.0,
+}
+OBJECTS = {"object.light": 0.5, "object.tint": 0.5, "object.red": 250.0, "object.green": 250.0, "object.blue": 250.0}
+INERT = {"object.red": 1.0}
+"""Without objects this changes nothing, but has the pictures drawn as those of cars that see something otherwise."""
+
 
 def scene(**ranges: Any) -> SceneRanges:
     """A scene of ranges by their names, with `__` for the dot."""
@@ -67,9 +94,10 @@ def driven(of: SceneRanges | DrawnScenes | None, **settings: Any) -> dict[str, N
 
 
 def test_every_quantity_is_tried_here() -> None:
-    assert STRONG.keys() == PLACES.keys()
+    every = STRONG | PICTURES | OBJECTS
+    assert every.keys() == PLACES.keys()
     for item in QUANTITIES:
-        assert STRONG[item.name] != item.neutral
+        assert every[item.name] != item.neutral
 
 
 @pytest.mark.parametrize("name", STRONG)
@@ -80,6 +108,53 @@ def test_a_quantity_changes_what_it_should_and_nothing_else(name: str) -> None:
     assert (start, moved) == {START: (True, True), MOTION: (False, True), SEEN: (False, False)}[EFFECT[name]]
     np.testing.assert_array_equal(other["pictures"][0], plain["pictures"][0]) if not start else None
     assert not np.array_equal(other["pictures"][-1], plain["pictures"][-1])
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_quantity_changes_every_picture_that_shows_it_and_nothing_else(name: str) -> None:
+    plain, other = driven(scene(**INERT)), driven(scene(**INERT, **{name: PICTURES[name]}))
+    for part in ("told", "cars"):
+        np.testing.assert_array_equal(other[part], plain[part])
+    for one, two in zip(other["pictures"], plain["pictures"], strict=True):
+        # There the walls hide the sky.
+        assert np.array_equal(one, two) == name.startswith("colour.sky")
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_a_quantity_of_objects_changes_what_is_seen_of_them_alone(name: str) -> None:
+    seen, boxes = [], RaceConfig(race_type="OBJECT_AVOIDANCE", number_of_obstacles=6)
+    tint = {"object.tint": 1.0, "object.green": 3.0} if name in ("object.red", "object.green", "object.blue") else {}
+    for of in ({"object.red": 1.0}, {"object.red": 1.0, **tint}, {"object.red": 1.0, **tint, name: OBJECTS[name]}):
+        task = small_task("oval", 4, scene=scene(**of), colour=True, race=boxes)
+        task.begin(np.arange(4), at([0.05, 0.3, 0.55, 0.8]))
+        empty = small_task("oval", 4, scene=scene(**of), colour=True)
+        empty.begin(np.arange(4), at([0.05, 0.3, 0.55, 0.8]))
+        seen.append((task.pictures.copy(), (task.pictures != empty.pictures).any(axis=-1)))
+    (_, _), (plain, behind), (other, here) = seen
+    changed = (plain != other).any(axis=-1)
+    assert changed.sum() > 20
+    assert not (changed & ~(behind | here)).any()
+
+
+def test_noise_is_new_each_step_and_belongs_to_the_episode_alone() -> None:
+    noisy = scene(picture__noise=8.0)
+    whole, part = (
+        small_task("oval", count, scene=noisy, starts=RandomStarts(), first_car=first, threads=threads)
+        for count, first, threads in ((12, 0, 2), (3, 7, 1))
+    )
+    for task in (whole, part):
+        task.begin(np.arange(task.simulator.count))
+    plain = small_task("oval", 12, starts=RandomStarts())
+    plain.begin(np.arange(12))
+    np.testing.assert_array_equal(whole.pictures[7:10], part.pictures)
+    first = part.pictures.astype(int)
+    for task in (whole, part, plain):
+        task.advance([STRAIGHT_ON] * task.simulator.count)
+    np.testing.assert_array_equal(whole.pictures[7:10], part.pictures)
+    # The first action is swallowed: the cars stand, and of what they see the noise alone is new.
+    np.testing.assert_array_equal(whole.simulator.cars["x"], plain.simulator.cars["x"])
+    fresh = part.pictures.astype(int) - first
+    assert fresh[first > 40].std() == pytest.approx(8.0 * 2.0**0.5, rel=0.1)
 
 
 def test_a_scene_of_neutral_values_changes_no_bit() -> None:

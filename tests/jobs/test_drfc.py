@@ -95,6 +95,13 @@ def test_two_workers_on_one_track_are_one_track(folder):
     assert (found.values["track"], found.notes) == ("oval", [])
 
 
+@pytest.mark.parametrize(("value", "scene"), [("True", "original"), ("false", None)])
+def test_domain_randomization_is_the_scene_of_the_original(folder, value, scene):
+    found = read_drfc(with_env(folder, f"DR_ENABLE_DOMAIN_RANDOMIZATION={value}"))
+    assert found.values.get("scene") == scene
+    assert found.notes == []
+
+
 def test_a_worker_of_another_race_is_refused_by_its_own_file(folder):
     (folder / "worker-2.env").write_text("DR_RACE_TYPE=HEAD_TO_BOT\n")
     with pytest.raises(ConfigError, match=r"worker-2\.env asks for another race than .*run\.env; all cars"):
@@ -106,7 +113,7 @@ def test_a_worker_with_settings_of_its_own_is_named(folder):
     (folder / "worker-2.env").write_text("\n".join(("DR_WORLD_NAME=kidney", *own)))
     notes = read_drfc(with_env(folder, "DR_WORLD_NAME=oval", "DR_TRAIN_MULTI_CONFIG=True")).notes
     told = "DR_TRAIN_ROUND_ROBIN_ADVANCE_DIST=0.2 does not hold here: all cars start as run.env says"
-    colours = f"{own[1]} does not hold here: colours and light do not change"
+    colours = f"{own[1]} does not hold here: colours and light are as run.env says"
     assert notes == [f"worker-2.env: {colours}", f"worker-2.env: {told}"]
 
 
@@ -232,7 +239,7 @@ def test_the_race_of_a_jobs_yaml_is_read_by_the_same_names():
     ("line", "noted"),
     [
         ("DR_TRAIN_START_POSITION_OFFSET=0.5", False),
-        ("DR_ENABLE_DOMAIN_RANDOMIZATION=true", True),
+        ("DR_ENABLE_DOMAIN_RANDOMIZATION=true", False),
         ("DR_LOCAL_S3_PRETRAINED=FALSE", False),
         ("DR_LOCAL_S3_PRETRAINED=True", True),
         ("DR_TRAIN_BEST_MODEL_METRIC=laptime", False),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lateapex.errors import ConfigError
 from lateapex.world.scene_files import SceneRanges, load_scene, read_scene, scene_names, write_scene
-from lateapex.world.variation import PLACES, QUANTITIES, neutral, parse_range, sample
+from lateapex.world.variation import PLACES, QUANTITIES, Sampler, neutral, parse_range
 
 ROW = np.arange(8) / 8.0
 """Eight numbers that fill 0 to 1 evenly."""
@@ -21,7 +21,7 @@ def values_of(name: str, value: Any, draws: Any = ROW) -> list[float]:
     """What a quantity is for its draws, all others being drawn as 0.5."""
     table = np.full((len(draws), len(QUANTITIES)), 0.5)
     table[:, PLACES[name]] = draws
-    found = sample({name: parse_range(name, value, "test")}, table)[name]
+    found = Sampler({name: parse_range(name, value, "test")}).sample(table)[name]
     return list(found.tolist())
 
 
@@ -68,8 +68,8 @@ def test_a_range_changes_its_own_quantity_and_no_other(name: str) -> None:
     item = QUANTITIES[PLACES[name]]
     draws = np.random.default_rng(1).uniform(size=(50, len(QUANTITIES)))
     every = {other.name: parse_range(other.name, [other.low, other.high], "test") for other in QUANTITIES}
-    alone = sample({name: every[name]}, draws)
-    plain, whole = neutral(50), sample(every, draws)
+    alone = Sampler({name: every[name]}).sample(draws)
+    plain, whole = neutral(50), Sampler(every).sample(draws)
     assert not np.array_equal(alone[name], plain[name])
     np.testing.assert_array_equal(alone[name], whole[name])
     for other in PLACES:
