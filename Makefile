@@ -4,6 +4,7 @@ PYTHON ?= python3
 TRACK ?= kidney
 BENCH_OUT ?= runs/bench
 DATA ?=
+SECONDS ?= 600
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -25,7 +26,7 @@ ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
 
-.PHONY: help setup train drive test test-all chaos lint bench fidelity
+.PHONY: help setup train drive test test-all chaos lint bench soak fidelity
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -85,6 +86,9 @@ bench: $(STAMP) ## measure the simulator and the learning; waits for a quiet mac
 	@mkdir -p $(BENCH_OUT)
 	@$(BIN)/python benchmarks/sim.py --json $(BENCH_OUT)/sim.json
 	@$(BIN)/python benchmarks/learn.py --track $(TRACK) --json $(BENCH_OUT)/learn.json
+
+soak: $(STAMP) ## drive at random over everything for SECONDS=600: no NaN, no growth of memory, 100 episodes driven again
+	@$(BIN)/python benchmarks/soak.py --seconds $(SECONDS)
 
 fidelity: $(STAMP) ## measure how close the simulator is to logs of the original in DATA=folder; writes docs/fidelity.md
 	@test -n "$(DATA)" || { echo "say where the logs are: make fidelity DATA=/path/to/data" >&2; exit 2; }

@@ -24,6 +24,7 @@ from lateapex.commands.init import init
 from lateapex.commands.inputs import app as inputs_app
 from lateapex.commands.line import find_line
 from lateapex.commands.network import app as network_app
+from lateapex.commands.race import race
 from lateapex.commands.replay import replay
 from lateapex.commands.rewards import app as rewards_app
 from lateapex.commands.runs import app as runs_app
@@ -45,7 +46,7 @@ class _InOrder(TyperGroup):
 
 
 _ORDER = [
-    *("init", "check", "train", "worker", "evaluate", "film", "replay", "runs", "import"),
+    *("init", "check", "train", "worker", "evaluate", "race", "film", "replay", "runs", "import"),
     *("tracks", "rewards", "vehicles", "scenes", "inputs", "network", "line", "fidelity", "doctor"),
 ]
 
@@ -64,6 +65,7 @@ app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex train --track kidney --until-laps")(train)
 app.command(epilog="Example: lateapex worker --exchange meeting-place")(worker)
 app.command(epilog="Example: lateapex evaluate runs/kidney-lean-0 --trials 5")(evaluate)
+app.command(epilog="Example: lateapex race runs/one runs/other --track kidney")(race)
 app.command(epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film)
 app.command(epilog="Example: lateapex replay runs/kidney-lean-0 --episode 3")(replay)
 app.command("import", epilog="Example: lateapex import my-model.tar.gz --out runs/my-model")(import_run)

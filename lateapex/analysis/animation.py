@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ LARGEST = 6_000_000  # bytes; a picture's share of it decides how much of the ro
 SHADES = 24  # of the camera
 
 
-def animate_lap(track: Track, episode: EpisodeRecord, front: View) -> bytes:
+def animate_lap(track: Track, episode: EpisodeRecord, front: View, things: NDArray[Any] | None = None) -> bytes:
     """Draw one episode as it was driven, in simulated time: what the camera saw, the map, and the readings.
 
     Args:
@@ -38,6 +38,7 @@ def animate_lap(track: Track, episode: EpisodeRecord, front: View) -> bytes:
         episode: the drive.
         front: what the camera saw: pictures `[H, W]`, or `[H, W, C]` with C = 1 (grey), 2 (stereo; the first is shown)
             or 3 (colours).
+        things: `[T, M]` of THING_DTYPE, what the map shows beside the car.
 
     Returns:
         A GIF that repeats for ever. It lasts as long as the drive to half a picture. Of more than 450 pictures some
@@ -52,9 +53,9 @@ def animate_lap(track: Track, episode: EpisodeRecord, front: View) -> bytes:
     ends = [round(100 * min(i, len(rows)) / FPS) for i in range(stride, len(rows) + stride, stride)]
     moments = [int(row) for row in rows[np.linspace(0, len(rows) - 1, 8).astype(int)]]
     grain = _grain([front(row) for row in moments], LARGEST / len(shown))
-    film = _Film(track, episode, grain)
+    film = _Film(track, episode, grain, things)
     palette = _palette(np.array([film.picture(row, front(row)) for row in moments]))
-    film = _Film(track, episode, grain)
+    film = _Film(track, episode, grain, things)
     pictures = (film.picture(row, front(row)).quantize(palette=palette, dither=Image.Dither.NONE) for row in shown)
     delays = [10 * int(delay) for delay in np.diff([0, *ends])]
     file = io.BytesIO()
@@ -99,9 +100,9 @@ def _colours_of(picture: NDArray[np.uint8], count: int) -> list[int]:
 class _Film:
     """Draws the pictures of one episode, in their order: each adds to the trail on the map."""
 
-    def __init__(self, track: Track, episode: EpisodeRecord, grain: int) -> None:
+    def __init__(self, track: Track, episode: EpisodeRecord, grain: int, things: NDArray[Any] | None = None) -> None:
         self.readings = Readings(episode)
-        self.map = DrivenMap(track, self.readings, VIEW)
+        self.map = DrivenMap(track, self.readings, VIEW, things=things)
         self.grain = grain
         self.stage = _empty_stage(track, episode)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from lateapex.analysis.pictures import JUMP
 from lateapex.analysis.road import road_pieces, whole_line
-from lateapex.analysis.style import BORDER, CENTRE, GROUND, ROAD
+from lateapex.analysis.style import ALARM, BORDER, CENTRE, GROUND, ROAD
 
 if TYPE_CHECKING:
     from lateapex.analysis.readings import Readings
@@ -29,12 +29,20 @@ class DrivenMap:
         size: width and height, pixels.
         ground: colour beside the road.
         margin: pixels between the road and the edge.
+        things: `[T, M]` of THING_DTYPE, what else is there at each row; nothing if not given.
     """
 
     def __init__(
-        self, track: Track, readings: Readings, size: tuple[int, int], ground: str = GROUND, margin: int = 12
+        self,
+        track: Track,
+        readings: Readings,
+        size: tuple[int, int],
+        ground: str = GROUND,
+        margin: int = 12,
+        things: NDArray[Any] | None = None,
     ) -> None:
         self._readings = readings
+        self._things = things
         self._done = 0
         left, bottom, right, top = track.bounds
         wide, tall = (_FINE * side for side in size)
@@ -52,7 +60,18 @@ class DrivenMap:
             if math.dist(*ends) < JUMP:
                 self._add(*ends, self._readings.colour(k))
         self._done = max(self._done, i)
-        return self._with_car(self._readings.place(i), float(self._readings.steps["yaw"][i]))
+        picture = self._with_car(self._readings.place(i), float(self._readings.steps["yaw"][i]))
+        if self._things is not None:
+            self._add_things(picture, self._things[i])
+        return picture
+
+    def _add_things(self, picture: Image.Image, things: NDArray[Any]) -> None:
+        """Dot the places of boxes and other cars."""
+        draw = ImageDraw.Draw(picture)
+        for thing in things[things["kind"] >= 0]:
+            ((x, y),) = self._pixels(np.array([[thing["x"], thing["y"]]]))
+            x, y = x / _FINE, y / _FINE
+            draw.ellipse((x - 3.5, y - 3.5, x + 3.5, y + 3.5), ALARM, GROUND)
 
     def _draw_road(self, track: Track) -> None:
         draw = ImageDraw.Draw(self._large)

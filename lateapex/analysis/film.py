@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,19 +31,27 @@ _COVER = 0.92  # share; what lies behind the panels shows through a little
 _WIDE, _TALL, _CAPTION, _ROW = 320, 240, 26, 61  # pixels; all panels are as wide
 
 
-def film_lap(track: Track, episode: EpisodeRecord, main: View, front: View, title: str = "") -> Iterator[Image.Image]:
+def film_lap(
+    track: Track,
+    episode: EpisodeRecord,
+    main: View,
+    front: View,
+    title: str = "",
+    things: NDArray[Any] | None = None,
+) -> Iterator[Image.Image]:
     """Compose the pictures of a drive, `FPS` to a second of simulated time.
 
     Args:
         main: what fills the picture, of any size.
         front: what the front camera saw; shown smaller.
         title: stands beside the track's name.
+        things: `[T, M]` of THING_DTYPE, what the map shows beside the car.
 
     Yields:
         RGB pictures of `SIZE`; they last as long as the drive to half a picture.
     """
     readings = Readings(episode)
-    stage = _Stage(track, episode, readings, title)
+    stage = _Stage(track, episode, readings, title, things)
     for row in rows_shown(episode):
         yield stage.picture(row, main(row), front(row))
 
@@ -51,9 +59,11 @@ def film_lap(track: Track, episode: EpisodeRecord, main: View, front: View, titl
 class _Stage:
     """Puts the parts of a picture together."""
 
-    def __init__(self, track: Track, episode: EpisodeRecord, readings: Readings, title: str) -> None:
+    def __init__(
+        self, track: Track, episode: EpisodeRecord, readings: Readings, title: str, things: NDArray[Any] | None = None
+    ) -> None:
         self.readings = readings
-        self.map = DrivenMap(track, readings, _map_size(track), PANEL, _MARGIN)
+        self.map = DrivenMap(track, readings, _map_size(track), PANEL, _MARGIN, things)
         self.heading = _heading(track, title, outcome(episode))
 
     def picture(self, i: int, main: NDArray[np.uint8], front: NDArray[np.uint8]) -> Image.Image:

@@ -23,16 +23,26 @@ ViewName: TypeAlias = Literal["chase", "front"]
 """A camera that follows the car, or the car's own. From above a film shows the track as a map already."""
 
 
-def named_view(track: Track, steps: NDArray[Any], name: ViewName, height: int, width: int, *, vehicle: Vehicle) -> View:
+def named_view(
+    track: Track,
+    steps: NDArray[Any],
+    name: ViewName,
+    height: int,
+    width: int,
+    *,
+    vehicle: Vehicle,
+    things: NDArray[Any] | None = None,
+) -> View:
     """Return one of the views in colour, `[H, W, 3]`; rows are to be asked for in their order.
 
     Args:
         steps: rows of `STEP_DTYPE`.
         vehicle: the one that was driven.
+        things: `[T, M]` of THING_DTYPE, what else was in its world before each step; nothing if not given.
     """
     if name == "front":
-        return front_view(track, steps, vehicle=vehicle, height=height, width=width, colour=True)
-    return _spectator_view(steps, Stage(track, view=name, height=height, width=width), vehicle)
+        return front_view(track, steps, vehicle=vehicle, height=height, width=width, colour=True, things=things)
+    return _spectator_view(steps, Stage(track, view=name, height=height, width=width), vehicle, things)
 
 
 def front_view(
@@ -43,6 +53,7 @@ def front_view(
     height: int = 120,
     width: int = 160,
     colour: bool = False,
+    things: NDArray[Any] | None = None,
 ) -> View:
     """Return what the front camera sees, grey `[H, W]`, or `[H, W, 3]` in colour.
 
@@ -52,14 +63,21 @@ def front_view(
     Args:
         steps: rows of `STEP_DTYPE`.
         vehicle: the one that was driven; it says where the camera sits.
+        things: see `named_view`.
     """
-    simulator = Simulator([track], [0], vehicle=vehicle, height=height, width=width, colour=colour, threads=1)
+    count = 0 if things is None else things.shape[1]
+    simulator = Simulator(
+        [track], [0], vehicle=vehicle, height=height, width=width, colour=colour, threads=1, things=count
+    )
     out = np.zeros((1, *simulator.picture_shape), np.uint8)
     car = np.zeros(1, np.int64)
     poses = _poses(steps, vehicle)
 
     def view(row: int) -> NDArray[np.uint8]:
         simulator.place(car, *poses[row])
+        if things is not None and simulator.traffic is not None:
+            simulator.traffic.others[0] = things[row]
+            simulator.traffic.others["car"] = -1  # the simulator's only car is the one that looks
         simulator.render(out)
         picture: NDArray[np.uint8] = out[0].copy()
         return picture
@@ -67,7 +85,7 @@ def front_view(
     return view
 
 
-def _spectator_view(steps: NDArray[Any], stage: Stage, vehicle: Vehicle) -> View:
+def _spectator_view(steps: NDArray[Any], stage: Stage, vehicle: Vehicle, things: NDArray[Any] | None = None) -> View:
     poses, steering = _poses(steps, vehicle), np.radians(steps["steering_angle"])
     shown = 0
 
@@ -78,7 +96,8 @@ def _spectator_view(steps: NDArray[Any], stage: Stage, vehicle: Vehicle) -> View
         seconds = float(steps["sim_time"][row] - steps["sim_time"][shown])
         shown = row
         # A row's pose is of its beginning, when the wheels still stood as the row before had asked.
-        return stage.draw(poses[row : row + 1], steering=steering[max(row - 1, 0)][None], seconds=seconds)
+        angle, around = steering[max(row - 1, 0)][None], None if things is None else things[row]
+        return stage.draw(poses[row : row + 1], steering=angle, seconds=seconds, things=around)
 
     return view
 

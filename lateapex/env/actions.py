@@ -154,8 +154,42 @@ class ActionRanges:
         return _turned(commands, which)
 
 
-Actions: TypeAlias = ActionTable | ActionRanges
-"""An action space of a model."""
+@dataclass(frozen=True, eq=False)
+class ActionNumbers:
+    """Steering in degrees and speed in m/s themselves: for cars of models that have different actions."""
+
+    def __len__(self) -> int:
+        return 2
+
+    @property
+    def space(self) -> gym.spaces.Box:
+        """One car's actions, within what a car can do."""
+        low, high = np.array([[-MAX_STEERING_DEG, MIN_SPEED], [MAX_STEERING_DEG, MAX_SPEED]], np.float32)
+        return gym.spaces.Box(low, high, (2,), np.float32)
+
+    def commands(self, actions: ArrayLike, count: int) -> Commands:
+        """Take `[count, 2]` degrees and m/s as they are; the car gets them within what it can do.
+
+        Raises:
+            ConfigError: another shape, or not finite.
+        """
+        values = np.asarray(actions, np.float64)
+        if values.shape != (count, 2) or not np.isfinite(values).all():
+            raise ConfigError(f"actions have shape {values.shape}; {count} pairs of degrees and m/s are needed")
+        return _commands(np.full(count, -1), values[:, 0].copy(), values[:, 1].copy())
+
+    def nearest(self, steering: NDArray[np.float64], speed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Actions, `[N, 2]`, that are some commands, rad and m/s, `[N]` each."""
+        return np.stack([np.degrees(steering), speed], axis=1)
+
+    @staticmethod
+    def mirrored(commands: Commands, which: NDArray[np.bool_]) -> Commands:
+        """The same with steering to the other side for some cars, `[N]`."""
+        return _turned(commands, which)
+
+
+Actions: TypeAlias = ActionTable | ActionRanges | ActionNumbers
+"""An action space of a task."""
 
 
 def action_table(metadata: ModelMetadata) -> ActionTable:

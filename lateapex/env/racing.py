@@ -18,7 +18,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from lateapex.env.actions import actions_of
+from lateapex.env.actions import ActionNumbers, actions_of
 from lateapex.env.params import Moment, Params
 from lateapex.env.privileged import STATE_SENSOR, PrivilegedState
 from lateapex.env.race_config import RaceConfig
@@ -69,6 +69,7 @@ class RacingTask:
             values; nothing if not given.
         first_car: number of the first car. Cars from it on do what those of these numbers would do in one task of all:
             so a task can be shared out, in parts that begin with whole worlds.
+        direct: actions are `[N, 2]` degrees and m/s, whatever actions the metadata has.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class RacingTask:
         mirror: bool = False,
         scene: Scenes | SceneRanges | str | None = None,
         first_car: int = 0,
+        direct: bool = False,
     ) -> None:
         self.quirks: Quirks = _checked_quirks(quirks)
         self.tracks = _loaded(track, num_envs)
@@ -101,7 +103,7 @@ class RacingTask:
         if alternate_direction:
             self.tracks += [track.reverse() for track in self.tracks]
         self.metadata = metadata or default_metadata()
-        self.actions = actions_of(self.metadata)
+        self.actions = ActionNumbers() if direct else actions_of(self.metadata)
         race = race or RaceConfig()
         worlds = worlds_of(race, num_envs)
         self._deal_out(race, first_car, num_envs, mirror=mirror)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lateapex.env.actions import ActionRanges
+from lateapex.env.actions import ActionTable
 from lateapex.env.racing import RacingTask
 from lateapex.records import STEP_DTYPE, EpisodeRecord, Recipe
 from lateapex.sim.state import MOTION, motion
@@ -116,7 +116,7 @@ class EpisodeRecorder:
 
 
 def _continuous(task: RacingTask) -> bool:
-    return isinstance(task.actions, ActionRanges)
+    return not isinstance(task.actions, ActionTable)
 
 
 def _sha256(parts: Iterable[NDArray[Any]]) -> str:

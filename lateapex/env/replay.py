@@ -14,12 +14,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lateapex.env.racing import RacingTask
 from lateapex.env.recorder import EpisodeRecorder
 from lateapex.env.starts import StartPoses
 from lateapex.errors import ConfigError
 from lateapex.records import EpisodeRecord, Recipe
+from lateapex.sim.traffic import NOTHING
 
 _BETWEEN: Final = 64  # steps between two moments that are kept
 
@@ -90,6 +92,18 @@ class Replay:
         for now in range(self.steps):
             self._advance(now)
             yield now + 1
+
+    def things(self, seat: int) -> NDArray[Any] | None:
+        """What else was in the world of a car before each step, `[T, M]` of THING_DTYPE; None: there is no room.
+
+        Its own place in the list is empty.
+        """
+        traffic = self.task.simulator.traffic
+        if traffic is None:
+            return None
+        found = np.stack([traffic.things[0].copy() for _ in self.walk()])[:-1]
+        found["kind"][:, seat] = NOTHING
+        return found
 
     def _advance(self, now: int) -> None:
         self.task.advance(self._actions[now])

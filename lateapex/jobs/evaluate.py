@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 
 from lateapex.analysis.pictures import draw_laps
@@ -25,6 +26,7 @@ from lateapex.jobs.film import best_of, draw_film
 from lateapex.jobs.job_parameters import evaluation_files
 from lateapex.jobs.job_reward import watched
 from lateapex.jobs.named_tracks import both_ways, load_tracks
+from lateapex.jobs.recorded import things_along
 from lateapex.jobs.run_folder import open_trained, run_reward
 from lateapex.jobs.run_parts import Cars, RunParts
 from lateapex.jobs.trial_files import trial_files
@@ -218,11 +220,19 @@ def _evaluate(
     for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint, race).items():
         storage.write(file, text.encode())
     suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
-    found = []
+    found: list[TrackTrials] = []
     for place, (track, part, suffix) in enumerate(zip(tracks, driven, suffixes, strict=True)):
         picture = f"{folder}/laps{suffix}.png"
         storage.write(picture, draw_laps(track, part, f"{track.name}  {name.removesuffix('.pt')}"))
-        films = _film(storage, track, part, config, f"{folder}/lap{suffix}", which, vehicle=vehicle, colour=colour)
+        first = place * config.trials
+
+        def things(trial: int, first: int = first) -> NDArray[Any] | None:
+            if not race.things and race.cars == 1:
+                return None
+            return things_along(config.run, first + trial, folder, len(episodes[first + trial].steps))
+
+        stem = f"{folder}/lap{suffix}"
+        films = _film(storage, track, part, config, stem, which, vehicle=vehicle, colour=colour, things=things)
         trials = TrackTrials(
             track=track_label(track),
             family=families[place],
@@ -269,13 +279,16 @@ def _film(
     *,
     vehicle: Vehicle,
     colour: bool,
+    things: Callable[[int], NDArray[Any] | None],
 ) -> dict[int, str]:
     """Write the films that are asked for; of the best trial alone it is `stem`, else `stem`-<trial>."""
     which = {"best": [best_of(episodes)], "all": range(len(episodes)), "none": []}[film]
     films = {}
     for place in which:
         title = f"trial {place + 1} of {len(episodes)}"
-        made = draw_film(track, episodes[place], config.view, title, vehicle=vehicle, colour=colour)
+        made = draw_film(
+            track, episodes[place], config.view, title, vehicle=vehicle, colour=colour, things=things(place)
+        )
         name = f"{stem}{'' if film == 'best' else f'-{place + 1}'}{made.suffix}"
         storage.write(name, made.data)
         films[place] = f"{storage.url}/{name}"

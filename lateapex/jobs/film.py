@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from lateapex.analysis.animation import animate_lap
@@ -18,11 +19,13 @@ from lateapex.analysis.film import MAIN, film_lap
 from lateapex.analysis.readings import FPS
 from lateapex.analysis.video import INSTALL, can_write_mp4, mp4_bytes
 from lateapex.analysis.views import ViewName, front_view, named_view
-from lateapex.config import Config
+from lateapex.config import Config, parse
+from lateapex.env.race_config import RaceConfig
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import TracedEpisode, read_simtrace
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_vehicle
+from lateapex.jobs.recorded import things_along
+from lateapex.jobs.run_folder import SETTINGS, open_run, read_settings, read_tracks, run_vehicle
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage, place_of, written
 from lateapex.world.track import Track
@@ -118,7 +121,8 @@ def film(config: FilmConfig) -> FilmResult:
         steps=found.episode.steps,
     )
     title = f"episode {found.episode.number}"
-    made = draw_film(track, record, config.view, title, vehicle=vehicle, colour=colour, suffix=suffix)
+    things = None if trace_file else _things(storage, config.run, found)
+    made = draw_film(track, record, config.view, title, vehicle=vehicle, colour=colour, suffix=suffix, things=things)
     inside = f"{'' if trace_file else 'videos/'}{found.stem}{made.suffix}"
     place, name = place_of(config.out) if config.out else (storage, inside)
     place.write(name, made.data)
@@ -142,6 +146,7 @@ def draw_film(
     vehicle: Vehicle,
     colour: bool = False,
     suffix: str | None = None,
+    things: NDArray[Any] | None = None,
 ) -> FilmFile:
     """Draw a film of a drive: an MP4, or a small GIF where the `video` extra is not installed.
 
@@ -150,17 +155,27 @@ def draw_film(
         vehicle: the one that was driven; pictures are those of its camera.
         colour: whether the car's own camera saw colours.
         suffix: the kind that is wanted, whatever is installed.
+        things: `[T, M]` of THING_DTYPE, what else was in its world before each step; nothing if not given.
 
     Raises:
         ConfigError: an MP4 is wanted without the `video` extra.
     """
-    front = front_view(track, episode.steps, vehicle=vehicle, colour=colour)
+    front = front_view(track, episode.steps, vehicle=vehicle, colour=colour, things=things)
     if (suffix or (".mp4" if can_write_mp4() else ".gif")) == ".gif":
-        return FilmFile(".gif", animate_lap(track, episode, front))
+        return FilmFile(".gif", animate_lap(track, episode, front, things))
     wide, tall = MAIN
-    large = named_view(track, episode.steps, view, tall, wide, vehicle=vehicle)
-    pictures = film_lap(track, episode, large, front, title)
+    large = named_view(track, episode.steps, view, tall, wide, vehicle=vehicle, things=things)
+    pictures = film_lap(track, episode, large, front, title, things)
     return FilmFile(".mp4", mp4_bytes((np.asarray(picture) for picture in pictures), FPS))
+
+
+def _things(storage: Storage, run: str, found: _Found) -> NDArray[Any] | None:
+    """What else was there, if the run's race has anything beside the car."""
+    race = parse(RaceConfig, read_settings(storage).get("race", {}), f"{run}/{SETTINGS}")
+    if not race.things and race.cars == 1:
+        return None
+    folder = found.source.partition("/")[0] if _EVALUATION in found.source else None
+    return things_along(run, found.episode.number, folder, len(found.episode.steps))
 
 
 def best_of(episodes: Sequence[EpisodeRecord]) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final, NamedTuple
 
+from numpy.typing import NDArray
+
 from lateapex.config import read_toml
 from lateapex.env.replay import Replay
 from lateapex.env.reward_base import Reward, Unpaid
@@ -97,6 +99,26 @@ def open_replay(run: str, episode: int, evaluation: str | None = None, *, reward
     replay = Replay(task, [mate.recipe for mate in mates], mates[0].phase)
     seat = next(seat for seat, mate in enumerate(mates) if mate.number == episode)
     return Opened(replay, seat, mates[seat], vehicle, storage, source, _trace(storage, asked))
+
+
+def things_along(run: str, episode: int, evaluation: str | None, steps: int) -> NDArray[Any] | None:
+    """What else was in the world of a run's episode, `[T, M]` of THING_DTYPE; arguments as `open_replay`.
+
+    Args:
+        run: the run folder.
+        episode: its number.
+        evaluation: folder of an evaluation.
+        steps: T, as the trace has them.
+
+    Returns:
+        None where there was nothing, or where the episode cannot be driven again.
+    """
+    try:
+        opened = open_replay(run, episode, evaluation)
+    except RunError:
+        return None
+    found = opened.replay.things(opened.seat)
+    return found if found is not None and len(found) == steps else None
 
 
 def _open(run: str) -> Storage:

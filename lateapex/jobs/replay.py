@@ -172,5 +172,8 @@ def _write(out: str, suffix: str | None, opened: Opened, episode: EpisodeRecord,
         task = opened.replay.task
         track = task.tracks[int(task.simulator.cars["track"][opened.seat])]
         title, colour = f"episode {opened.noted.number}", task.colour
-        data = draw_film(track, episode, view, title, vehicle=opened.vehicle, colour=colour, suffix=suffix).data
+        things = opened.replay.things(opened.seat)
+        data = draw_film(
+            track, episode, view, title, vehicle=opened.vehicle, colour=colour, suffix=suffix, things=things
+        ).data
     DiskStorage(Path(out).parent).write(Path(out).name, data)

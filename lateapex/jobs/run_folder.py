@@ -297,9 +297,9 @@ def _settings(config: Config, inputs: Inputs) -> str:
     )
 
 
-def free_name(stem: str) -> str:
-    """Path of a run that is not there yet, under runs/; its name begins with `stem`."""
-    names = (Path("runs") / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 1_000_000))
+def free_name(stem: str, folder: str = "runs") -> str:
+    """Path that is not there yet, under `folder`; its name begins with `stem`."""
+    names = (Path(folder) / (stem if number == 1 else f"{stem}-{number}") for number in range(1, 1_000_000))
     return str(next(path for path in names if not path.exists()))
 
 

@@ -25,8 +25,10 @@ class Driver(Protocol):
         ...
 
 
-def drive(driver: Driver, task: RacingTask, poses: StartPoses, watch: Watcher | None = None) -> list[EpisodeRecord]:
-    """Drive one episode with every car of `task`, from `poses` `[N]`.
+def drive(
+    driver: Driver, task: RacingTask, poses: StartPoses | None, watch: Watcher | None = None
+) -> list[EpisodeRecord]:
+    """Drive one episode with every car of `task`, from `poses` `[N]`, or where the task's starts say.
 
     Returns:
         `[N]` records in the order of the cars, whatever the order in which they finished.

@@ -10,7 +10,7 @@ with the kernels and the paint of the cars' own cameras.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,7 @@ from lateapex.sim.ground import LEVELS, TEXEL, Ground, looks_at, paint_grounds
 from lateapex.sim.simulator import Simulator
 from lateapex.sim.solids import PAINTS, Eye, car_solid, draw_solid, placed, shadow_solid
 from lateapex.sim.state import STATE_DTYPE
+from lateapex.sim.thing_solids import draw_thing
 from lateapex.world.scene import Scene, scene_of
 from lateapex.world.track import Track
 from lateapex.world.vehicle import STEP_SECONDS, CameraMount
@@ -108,6 +109,7 @@ class Stage:
         car: int = 0,
         steering: ArrayLike | None = None,
         seconds: float = STEP_SECONDS,
+        things: NDArray[Any] | None = None,
     ) -> NDArray[np.uint8]:
         """Draw the next picture, uint8 `[H, W, 3]`.
 
@@ -116,6 +118,7 @@ class Stage:
             car: which of them the chase camera follows.
             steering: `[M]` angles of the front wheels, rad, left positive.
             seconds: since the last picture.
+            things: `[M]` of THING_DTYPE, what else there is; cars of `poses` are not among it.
 
         Raises:
             ConfigError: poses of another shape, or no such car.
@@ -129,9 +132,13 @@ class Stage:
         else:
             eye = self._follow(places[car], seconds)
             picture = self._panorama(eye)
-        away = np.hypot(*(places[:, :2] - [eye.x, eye.y]).T)
-        for n in np.argsort(-away, kind="stable"):
-            self._draw_car(picture, places[n], float(angles[n]), int(n), eye)
+        around = np.zeros((0, 2)) if things is None else np.stack([things["x"], things["y"]], axis=1)
+        away = np.hypot(*(np.concatenate([places[:, :2], around]) - [eye.x, eye.y]).T)
+        for n in np.argsort(-away, kind="stable").tolist():
+            if n < len(places):
+                self._draw_car(picture, places[n], float(angles[n]), n, eye)
+            elif things is not None:
+                draw_thing(picture, things[n - len(places)], eye)
         return picture
 
     def _draw_car(self, picture: NDArray[np.uint8], pose: NDArray[np.float64], angle: float, n: int, eye: Eye) -> None:
@@ -220,7 +227,11 @@ class Spectator:
         seconds = max(self._simulator.clock - self._clock, 0) * STEP_SECONDS
         self._clock = self._simulator.clock
         followed = int(np.searchsorted(self._shown, self._car))
-        return self._stage.draw(poses, followed, cars["steering"], seconds)
+        traffic = self._simulator.traffic
+        world = self._simulator.cars["world"][self._car]
+        return self._stage.draw(
+            poses, followed, cars["steering"], seconds, None if traffic is None else traffic.others[world]
+        )
 
 
 def centre_poses(x: ArrayLike, y: ArrayLike, yaw: ArrayLike, front_point: float = 0.14) -> NDArray[np.float64]:
