@@ -71,7 +71,8 @@ class Mix(NamedTuple):
 
     def task(self, cars: int = CARS, first: int = 0) -> RacingTask:
         """Make it, or some cars of it."""
-        race = RaceConfig(race_type=self.race_type, **_RACES[self.race_type], **_RULES[self.rules])  # type: ignore[arg-type] # a name of _RACES
+        kind = {"race_type": self.race_type, **_RACES[self.race_type], **_RULES[self.rules]}
+        race = RaceConfig.model_validate(kind)
         return RacingTask(
             self.track,
             cars,

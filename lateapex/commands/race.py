@@ -60,20 +60,16 @@ def race(
     if not runs or not track:
         what = "no run folder" if not runs else "no --track"
         raise ConfigError(f"{what} is given; lateapex race RUN RUN --track NAME, or --verify FOLDER")
+    given = {"resets": resets, "out": out}
+    values: dict[str, Any] = {"runs": tuple(runs), "track": track, "mode": mode, "together": together}
+    values |= {"trials": trials, "checkpoint": checkpoint, "quirks": quirks, "video": video}
+    _race({**values, **{name: value for name, value in given.items() if value is not None}}, json_line)
+
+
+def _race(values: dict[str, Any], json_line: bool) -> None:
     from lateapex.config import parse
     from lateapex.jobs import race as job
 
-    values: dict[str, Any] = {
-        "runs": tuple(runs),
-        "track": track,
-        "mode": mode,
-        "together": together,
-        "trials": trials,
-        "checkpoint": checkpoint,
-        "quirks": quirks,
-        "video": video,
-    }
-    values |= {name: value for name, value in (("resets", resets), ("out", out)) if value is not None}
     shown = console(json_line)
     with clean_stdout(json_line):
         result = job.race(

@@ -105,7 +105,6 @@ class RacingTask:
         self.metadata = metadata or default_metadata()
         self.actions = ActionNumbers() if direct else actions_of(self.metadata)
         race = race or RaceConfig()
-        worlds = worlds_of(race, num_envs)
         self._deal_out(race, first_car, num_envs, mirror=mirror)
         seen = SensorSettings(height, width, colour, self.metadata.lidar)
         more = {STATE_SENSOR: PrivilegedState(seen)} if state else {}
@@ -119,7 +118,7 @@ class RacingTask:
         self.simulator = Simulator(
             self.tracks,
             self._first_track,
-            world=worlds,
+            world=worlds_of(race, num_envs),
             things=race.things,
             vehicle=_vehicle(vehicle or vehicle_of_version(self.metadata.version)),
             height=height,

@@ -15,6 +15,7 @@ from pydantic import Field
 from lateapex.analysis.pictures import draw_laps
 from lateapex.analysis.views import ViewName
 from lateapex.config import Config
+from lateapex.env.race_config import RaceConfig
 from lateapex.env.races import worlds_of
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
@@ -224,13 +225,7 @@ def _evaluate(
     for place, (track, part, suffix) in enumerate(zip(tracks, driven, suffixes, strict=True)):
         picture = f"{folder}/laps{suffix}.png"
         storage.write(picture, draw_laps(track, part, f"{track.name}  {name.removesuffix('.pt')}"))
-        first = place * config.trials
-
-        def things(trial: int, first: int = first) -> NDArray[Any] | None:
-            if not race.things and race.cars == 1:
-                return None
-            return things_along(config.run, first + trial, folder, len(episodes[first + trial].steps))
-
+        things = _things(config, race, folder, place * config.trials, part)
         stem = f"{folder}/lap{suffix}"
         films = _film(storage, track, part, config, stem, which, vehicle=vehicle, colour=colour, things=things)
         trials = TrackTrials(
@@ -267,6 +262,19 @@ def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[Epi
 def _starts(track: Track, trials: int) -> StartPoses:
     cars = np.arange(trials)
     return RoundRobinStarts(spread=1.0 / trials if track.closed else 0.0).draw(0, cars, np.zeros_like(cars))
+
+
+def _things(
+    config: EvaluateConfig, race: RaceConfig, folder: str, first: int, episodes: list[EpisodeRecord]
+) -> Callable[[int], NDArray[Any] | None]:
+    """What finds out what else was on the road in one of these trials, whose first has the number `first`."""
+
+    def things(trial: int) -> NDArray[Any] | None:
+        if not race.things and race.cars == 1:
+            return None
+        return things_along(config.run, first + trial, folder, len(episodes[trial].steps))
+
+    return things
 
 
 def _film(

@@ -32,7 +32,7 @@ from lateapex.jobs.race_heats import Drive, Heat, Terms, shared_heats, solo_heat
 from lateapex.jobs.race_ranking import Match, Standing, bracket, standings
 from lateapex.jobs.run_folder import free_name
 from lateapex.jobs.run_tracks import route_files, track_notes
-from lateapex.storage import DiskStorage, Storage
+from lateapex.storage import Storage, open_storage
 from lateapex.world.track import Track
 from lateapex.world.track_list import track_label
 
@@ -114,7 +114,7 @@ def race(config: RaceJobConfig, tell: Tell | None = None) -> RaceResult:
         raise ConfigError(f"together with mode {config.mode} and {len(config.runs)} entries; head-to-head of 2 to 20")
     track = _one_track(config.track)
     entries = load_entries(config.runs, config.checkpoint)
-    storage = DiskStorage(config.out or free_name(f"{config.mode}-{track.name}", "races"))
+    storage = open_storage(config.out or free_name(f"{config.mode}-{track.name}", "races"))
     if storage.list():
         raise RunError(f"{storage.url} holds something already; choose another --out")
     matches = drive_race(config, entries, track, tell)

@@ -11,7 +11,7 @@ from lateapex.jobs.race import SETTINGS, RaceJobConfig, drive_line, drive_race, 
 from lateapex.jobs.race_entries import FOLDER, load_entries
 from lateapex.jobs.run_folder import NOTES
 from lateapex.jobs.run_tracks import tracks_from
-from lateapex.storage import DiskStorage
+from lateapex.storage import open_storage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ def verify_race(folder: str) -> list[Verdict]:
     Raises:
         RunError: no race is there, or something of it is missing, or was changed.
     """
-    storage = DiskStorage(folder)
+    storage = open_storage(folder)
     found = held(storage)
     settings = read_toml(storage.read(SETTINGS).decode(errors="replace"), f"{folder}/{SETTINGS}")
     (track,) = tracks_from(storage, settings)
