@@ -16,7 +16,17 @@ from torch import Tensor
 
 State = Mapping[str, Any]
 
-_PER_CAR: Final = ("cars", "mishaps", "episodes", "observations", "variation", "actuators", "held")
+_PER_CAR: Final = (
+    "cars",
+    "begun",
+    "mishaps",
+    "episodes",
+    "observations",
+    "variation",
+    "noise_keys",
+    "actuators",
+    "held",
+)
 _KNOWN: Final = {*_PER_CAR, "clock", "things"}
 
 

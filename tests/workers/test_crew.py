@@ -70,8 +70,13 @@ def timeless(snapshot: Any) -> dict[str, np.ndarray]:
     found = flat(snapshot)
     rows = found["/recorder/rows"].copy()
     rows["wall_clock"] = 0.0
-    rows[np.arange(rows.shape[1]) >= found["/recorder/length"][:, None]] = 0
-    return {**found, "/recorder/rows": rows}
+    found["/recorder/rows"] = rows
+    left_over = np.arange(rows.shape[1]) >= found["/recorder/length"][:, None]
+    for name, value in found.items():
+        if name.startswith("/recorder/") and value.shape[:2] == left_over.shape:
+            found[name] = value.copy()
+            found[name][left_over] = 0
+    return found
 
 
 def flat(value: Any, name: str = "") -> dict[str, np.ndarray]:
