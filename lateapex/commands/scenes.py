@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,17 +56,25 @@ def _quantities() -> Table:
     return table
 
 
-@app.command(epilog="Example: lateapex scenes show sim2real")
+@app.command(epilog="Example: lateapex scenes show sim2real --out sim2real.png")
 def show(
     name: Annotated[str, typer.Argument(help="Name as listed, or path of a file (.toml).")],
     toml: Annotated[bool, typer.Option("--toml", help="Print it as a file to start your own from.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Draw what 24 cars see in it into this file (.png).")] = None,
+    track: Annotated[str, typer.Option(help="Track of that picture: name or path.")] = "kidney",
     json_line: Json = False,
 ) -> None:
-    """Show the ranges of a scene."""
+    """Show the ranges of a scene, or what cars see in it."""
     from lateapex.world.scene_files import load_scene, write_scene
     from lateapex.world.variation import QUANTITIES
 
     scene = load_scene(name)
+    if out is not None:
+        from lateapex.jobs.scene_sheet import scene_sheet
+
+        samples = scene_sheet(scene, track, out)
+        print(json.dumps({"picture": str(out), "values": samples}) if json_line else f"{len(samples)} episodes: {out}")
+        return
     if toml:
         print(write_scene(scene), end="")
         return
