@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from lateapex.commands.check import check
+from lateapex.commands.cluster import cluster
 from lateapex.commands.doctor import doctor
 from lateapex.commands.evaluate import evaluate
 from lateapex.commands.fidelity import fidelity
@@ -46,7 +47,7 @@ class _InOrder(TyperGroup):
 
 
 _ORDER = [
-    *("init", "check", "train", "worker", "evaluate", "race", "film", "replay", "runs", "import"),
+    *("init", "check", "train", "worker", "cluster", "evaluate", "race", "film", "replay", "runs", "import"),
     *("tracks", "rewards", "vehicles", "scenes", "inputs", "network", "line", "fidelity", "doctor"),
 ]
 
@@ -64,6 +65,7 @@ app.command(epilog="Example: lateapex init my-car")(init)
 app.command(epilog="Example: lateapex check my-car")(check)
 app.command(epilog="Example: lateapex train --track kidney --until-laps")(train)
 app.command(epilog="Example: lateapex worker --exchange meeting-place")(worker)
+app.command(epilog="Example: lateapex cluster kuberay --workers 16 --out my-cluster")(cluster)
 app.command(epilog="Example: lateapex evaluate runs/kidney-lean-0 --trials 5")(evaluate)
 app.command(epilog="Example: lateapex race runs/one runs/other --track kidney")(race)
 app.command(epilog="Example: lateapex film runs/kidney-lean-0 --episode 3")(film)
