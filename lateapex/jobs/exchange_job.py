@@ -84,16 +84,13 @@ def store_collector(parts: RunParts, storage: Storage, task: RacingTask, tell: C
     )
 
 
-def meeting_place(url: str) -> Storage | None:
-    """Return the place of an exchange, with its keys wherever they are; None while no trainer has been there.
+def with_keys(place: Storage) -> Storage:
+    """Return the place of an exchange that has begun, with its keys wherever they are.
 
     Raises:
         StorageError: it does not answer.
     """
-    place = open_storage(url, STORE_PATIENCE_S)
-    if read_settings(place) is None:
-        return None
-    # Whoever finds settings finds this too, if there is any: it was written before them.
+    # Whoever has found settings finds this too, if there is any: it was written before them.
     if not place.exists(_KEYS):
         return place
     content = unpack_json(place.read(_KEYS), f"{place.url}/{_KEYS}")

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from lateapex.config import Config
 from lateapex.errors import FormatError, LeaseLostError, RunError, StorageError
-from lateapex.jobs.exchange_job import RUN_FILES, STORE_PATIENCE_S, meeting_place, one_share, owner
+from lateapex.jobs.exchange_job import RUN_FILES, STORE_PATIENCE_S, one_share, owner, with_keys
 from lateapex.jobs.run_folder import run_reward
 from lateapex.jobs.run_parts import RunParts
 from lateapex.models.model_file import in_short, unpack
@@ -148,7 +148,7 @@ class _Worker:
         # What is watched for must be looked at more often than twice in its time to live.
         self._longest_pause = min(_LONGEST_PAUSE_S, settings.ttl_s / 4)
         if self._seats is None:
-            self._place = meeting_place(self._config.exchange) or self._place
+            self._place = with_keys(self._place)
             self._seats = Seats(self._place, owner(), clock=self._clock, sleep=self._sleep)
         return _Look(False, settings.shares, self._seats.try_take())
 
