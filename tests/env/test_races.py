@@ -462,3 +462,55 @@ def test_held_cars_let_bots_drive_on():
     before = task.simulator.traffic.others["along"][0, 0].copy()
     stand(task.simulator, 15)
     assert task.simulator.traffic.others["along"][0, 0] - before == pytest.approx(0.2, abs=2e-3)
+
+
+# ------------------------------------------------------------------------------- what the tables above leave out
+
+
+@pytest.mark.parametrize("quirks", QUIRKS)
+def test_an_immobilized_car_goes_on_at_once_in_the_nearer_lane_without_a_penalty(quirks):
+    task = race_task(avoidance((9.0, INNER), number_of_resets=10), quirks=quirks)
+    put_car(task, 6.0, 0.1)
+    task.advance([AHEAD])
+    put_car(task, 6.0, 0.1)  # where the step before found it
+    task.episodes["still"] = 14
+    task.advance([AHEAD])
+    assert status_of(task) == "immobilized"
+    assert where(task) == pytest.approx((6.14, 0.225), abs=0.01)
+    assert task.race.mishaps["immobilized_count"][0] == 1
+    assert task.race.mishaps["pause"][0] == 0
+    task.advance([AHEAD])
+    assert status_of(task) == "in_progress"
+
+
+def test_a_reversed_car_waits_as_one_that_left_the_road():
+    task = race_task(avoidance((9.0, INNER), number_of_resets=10, off_track_penalty=2.0))
+    put_car(task, 6.0, -0.1)
+    task.race._remember(task.episodes)
+    task.episodes["falling"] = 14
+    task.episodes["previous_progress"] = task.episodes["progress"] = 100.0 * share(6.5)
+    task.advance([AHEAD])
+    assert status_of(task) == "reversed"
+    assert task.race.mishaps["reversed_count"][0] == 1
+    assert task.race.mishaps["pause"][0] == 31
+    assert where(task)[1] == pytest.approx(-0.225, abs=0.01)
+
+
+def test_boxes_and_bots_that_are_listed_are_put_where_the_list_says():
+    for race in (avoidance((3.0, INNER), (7.0, OUTER)), bots((3.0, INNER), (7.0, OUTER))):
+        task = race_task(race, quirks="fixed")
+        others = task.simulator.traffic.others[0]
+        assert others["along"] == pytest.approx([3.0, 7.0], abs=0.02)
+        assert others["lane"].tolist() == [INNER, OUTER]
+        assert others["y"] == pytest.approx([0.225, -0.225], abs=0.01)
+
+
+def test_the_time_of_a_trial_counts_its_penalties():
+    task = race_task(avoidance((9.0, INNER), number_of_resets=10))
+    put_car(task, 6.0, 0.7)
+    before = float(task.rows["sim_time"][0])
+    for _ in range(33):
+        task.advance([AHEAD])
+    assert status_of(task) == "in_progress"
+    assert float(task.rows["sim_time"][0]) - before == pytest.approx(33 / 15)
+    assert task.episodes["steps"][0] == 34
