@@ -42,7 +42,7 @@ ROOM: Final = 24.0  # MB that may come on top whatever the share: the allocator'
 _TRACKS: Final = ("oval", "kidney", "chicane", "hairpin", "flowing", "folded", "narrow", "generated:hard:7")
 _CAMERAS: Final = ("FRONT_FACING_CAMERA", "LEFT_CAMERA", "STEREO_CAMERAS", "observation")
 _LIDARS: Final = (None, "LIDAR", "SECTOR_LIDAR", "DISCRETIZED_SECTOR_LIDAR")
-_SCENES: Final = ("none", "mild", "sim2real")
+_SCENES: Final = ("none", "original", "mild", "sim2real")
 _RACES: Final[dict[str, dict[str, Any]]] = {
     "TIME_TRIAL": {},
     "OBJECT_AVOIDANCE": {"randomize_obstacle_locations": True},
