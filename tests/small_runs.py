@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 
 from lateapex import cli
@@ -105,9 +104,7 @@ def _timeless_state(state: dict[str, Any]) -> Any:
     del progress["sinks"]["files"]["update_bytes"]  # seconds have more digits or fewer
     recorder = state["collector"]["recorder"]
     rows = recorder["rows"]["array"].numpy().view(STEP_DTYPE).reshape(recorder["rows"]["shape"])
-    lengths = recorder["length"]["array"].numpy().view(np.int64)
     rows["wall_clock"] = 0.0
-    rows[np.arange(rows.shape[1]) >= lengths[:, None]] = 0  # left over from earlier episodes
     return _plain(state)
 
 

@@ -101,9 +101,13 @@ class EpisodeRecorder:
         return _sha256(parts)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
-        """The steps of unfinished episodes, as copies."""
+        """The steps of unfinished episodes, as copies; of other steps there are zeros, not what was there before."""
         longest = max(int(self._length.max()), 1)
-        return {**{name: kept[:, :longest].copy() for name, kept in self._kept.items()}, "length": self._length.copy()}
+        copies = {name: kept[:, :longest].copy() for name, kept in self._kept.items()}
+        others = np.arange(longest) >= self._length[:, None]
+        for copy in copies.values():
+            copy[others] = np.zeros((), copy.dtype)
+        return {**copies, "length": self._length.copy()}
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Return to a snapshot of a recorder of as many cars."""

@@ -16,18 +16,8 @@ from torch import Tensor
 
 State = Mapping[str, Any]
 
-_PER_CAR: Final = (
-    "cars",
-    "begun",
-    "mishaps",
-    "episodes",
-    "observations",
-    "variation",
-    "noise_keys",
-    "actuators",
-    "held",
-)
-_KNOWN: Final = {*_PER_CAR, "clock", "things"}
+_SPECIAL: Final = ("cars", "clock", "things")
+"""All else of a task's snapshot are arrays with a row for each car, or mappings of such."""
 
 
 def joined_states(parts: Sequence[State]) -> dict[str, Any]:
@@ -69,9 +59,11 @@ def split_state(whole: State, counts: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def _joined_tasks(tasks: Sequence[State]) -> dict[str, Any]:
-    _refuse_unknown(tasks[0])
-    joined: dict[str, Any] = {name: _joined([task[name] for task in tasks]) for name in _PER_CAR if name in tasks[0]}
+    for task in tasks:
+        _refuse_others(task)
+    joined: dict[str, Any] = {name: _joined([task[name] for task in tasks]) for name in _per_car(tasks[0])}
     joined["clock"] = tasks[0]["clock"]
+    joined["cars"] = np.concatenate([task["cars"] for task in tasks])
     counts, worlds = ([len(task["cars"]) for task in tasks], [_worlds(task) for task in tasks])
     joined["cars"]["world"] += _before(worlds, counts)
     if "things" in tasks[0]:
@@ -82,9 +74,10 @@ def _joined_tasks(tasks: Sequence[State]) -> dict[str, Any]:
 
 
 def _task_of(task: State, span: slice) -> dict[str, Any]:
-    _refuse_unknown(task)
-    part: dict[str, Any] = {name: _cut(task[name], span) for name in _PER_CAR if name in task}
+    _refuse_others(task)
+    part: dict[str, Any] = {name: _cut(task[name], span) for name in _per_car(task)}
     part["clock"] = task["clock"]
+    part["cars"] = task["cars"][span].copy()
     first = int(part["cars"]["world"][0])
     part["cars"]["world"] -= first
     if "things" in task:
@@ -94,9 +87,21 @@ def _task_of(task: State, span: slice) -> dict[str, Any]:
     return part
 
 
-def _refuse_unknown(task: State) -> None:
-    if unknown := task.keys() - _KNOWN:
-        raise ValueError(f"a snapshot holds {min(unknown)}, which cannot be shared out")
+def _per_car(task: State) -> list[str]:
+    return [name for name in task if name not in _SPECIAL]
+
+
+def _refuse_others(task: State) -> None:
+    """See that what is taken for rows of cars has as many as there are cars."""
+    for name in _per_car(task):
+        if not _has_rows(task[name], len(task["cars"])):
+            raise ValueError(f"a snapshot holds {name}, which cannot be shared out")
+
+
+def _has_rows(value: Any, count: int) -> bool:
+    if isinstance(value, Mapping):
+        return all(_has_rows(item, count) for item in value.values())
+    return isinstance(value, np.ndarray) and value.shape[:1] == (count,)
 
 
 def _worlds(task: State) -> int:
