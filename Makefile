@@ -26,7 +26,7 @@ ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
 
-.PHONY: help setup train drive test test-all chaos lint bench soak fidelity
+.PHONY: help setup train drive test test-all chaos lint bench soak scale fidelity
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -89,6 +89,10 @@ bench: $(STAMP) ## measure the simulator and the learning; waits for a quiet mac
 
 soak: $(STAMP) ## drive at random over everything for SECONDS=600: no NaN, no growth of memory, 100 episodes driven again
 	@$(BIN)/python benchmarks/soak.py --seconds $(SECONDS)
+
+scale: $(SERVERS) ## measure what workers over Ray, and over an exchange, cost; waits for a quiet machine
+	@mkdir -p $(BENCH_OUT)
+	@$(BIN)/python benchmarks/scale.py --track $(TRACK) --json $(BENCH_OUT)/scale.json
 
 fidelity: $(STAMP) ## measure how close the simulator is to logs of the original in DATA=folder; writes docs/fidelity.md
 	@test -n "$(DATA)" || { echo "say where the logs are: make fidelity DATA=/path/to/data" >&2; exit 2; }
