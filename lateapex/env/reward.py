@@ -42,7 +42,6 @@ from lateapex.env.reward_prints import Prints
 from lateapex.env.reward_random import LOADING, OwnRandom
 from lateapex.env.reward_ros import Clock, rospy_with
 from lateapex.errors import RewardError, did_you_mean
-from lateapex.storage import is_far, read_far
 
 _MODULE = "reward_function"
 _TRIED_STEPS, _TRIED_CARS = 10, 16  # on which reward_batch is compared with reward_function
@@ -264,13 +263,22 @@ def read_reward(name_or_path: str | Path) -> tuple[str, str]:
     if word in reward_names():
         return _shipped(word), f"{word}.py"
     try:
-        return python_text(read_far(word) if is_far(word) else Path(word).read_bytes()), word
+        return python_text(_bytes_at(word)), word
     except FileNotFoundError:
         names = reward_names()
         known = f"give the path of a Python file, or one of: {', '.join(names)}"
         raise RewardError(f"no reward file is at {word}{did_you_mean(word, names)}; {known}") from None
     except (OSError, ValueError, SyntaxError) as error:  # no UTF-8, or a zero byte in the path
         raise RewardError(f"cannot read {word}: {error}; a Python file in UTF-8 is needed") from None
+
+
+def _bytes_at(place: str) -> bytes:
+    if "://" not in place:
+        return Path(place).read_bytes()
+    # What is loaded is behind the sandbox's walls, which load this module: stores and their sockets stay outside.
+    from lateapex.storage import read_far
+
+    return read_far(place)
 
 
 def reward_names() -> list[str]:
