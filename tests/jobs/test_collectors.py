@@ -54,12 +54,17 @@ def run(out: Path, workers: int, **changes: object) -> dict[str, object]:
     return files
 
 
+def differing(one: dict[str, object], other: dict[str, object]) -> list[str]:
+    """Names of files that differ: what differs in them would fill the screen."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_any_number_of_workers_gives_the_run_of_none(tmp_path, name):
     alone = run(tmp_path / "alone", 0, **RUNS[name])
     assert any(file.startswith("training-simtrace/") for file in alone)
     for workers in (1, 2, 4) if name == "plain" else (4,):
-        assert run(tmp_path / str(workers), workers, **RUNS[name]) == alone
+        assert differing(run(tmp_path / str(workers), workers, **RUNS[name]), alone) == []
 
 
 def test_a_run_goes_on_with_another_number_of_workers_than_it_was_saved_with(tmp_path):
@@ -71,7 +76,7 @@ def test_a_run_goes_on_with_another_number_of_workers_than_it_was_saved_with(tmp
     again = timeless(files_of(tmp_path / "run"))
     states = [files["model/training_state.pt"] for files in (alone, again)]
     for part in ("weights", "algorithm", "collector"):
-        assert states[0][part] == states[1][part]
+        assert differing(states[0][part], states[1][part]) == []
     traces = [[files[name] for name in files if name.startswith("training-simtrace/")] for files in (alone, again)]
     assert traces[0] == traces[1]
     weights = [load_version(DiskStorage(tmp_path / name), "last")[1].state_dict() for name in ("alone", "run")]
