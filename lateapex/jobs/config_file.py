@@ -24,9 +24,8 @@ from lateapex.jobs.run_folder import (
 from lateapex.models.user_code import is_reference
 from lateapex.storage import DiskStorage, Storage, is_far, read_far
 from lateapex.training.checkpoint import CODE
-from lateapex.world.scene_files import is_scene_path
+from lateapex.world.preset_files import is_path
 from lateapex.world.track_list import labels, names_file, split_tracks
-from lateapex.world.vehicles import is_vehicle_path
 
 _PATHS: Final = ("model_metadata", "hyperparameters", "pretrained", "out")
 _PLACES: Final = ("out", "exchange")
@@ -116,9 +115,9 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     for key in _PATHS:
         if isinstance(path := moved.get(key), str):
             moved[key] = str(folder / path)
-    if isinstance(vehicle := moved.get("vehicle"), str) and is_vehicle_path(vehicle):
+    if isinstance(vehicle := moved.get("vehicle"), str) and is_path(vehicle):
         moved["vehicle"] = _unless_home(vehicle, folder)
-    if isinstance(scene := moved.get("scene"), str) and is_scene_path(scene):
+    if isinstance(scene := moved.get("scene"), str) and is_path(scene):
         moved["scene"] = _unless_home(scene, folder)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +18,13 @@ from numpy.typing import NDArray
 
 from lateapex.config import read_toml
 from lateapex.errors import ConfigError, did_you_mean
+from lateapex.world.preset_files import PresetFiles
 from lateapex.world.variation import PLACES, Range, Sampler, parse_range, quantity_of
 
 NONE: Final = "none"
 """The scene in which nothing varies."""
+
+_FILES: Final = PresetFiles("scene", "scenes", "my_scene.toml", "lateapex scenes show sim2real --toml")
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,7 @@ class SceneRanges:
 
 def scene_names() -> list[str]:
     """Names of the presets, sorted."""
-    folder = resources.files("lateapex") / "data" / "scenes"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
-
-
-def is_scene_path(text: str) -> bool:
-    """Whether a text is the path of a scene's file, not the name of a preset."""
-    return "/" in text or text.startswith("~") or text.endswith(".toml")
+    return _FILES.names()
 
 
 def load_scene(name_or_path: str | Path) -> SceneRanges:
@@ -72,15 +68,8 @@ def load_scene(name_or_path: str | Path) -> SceneRanges:
     Raises:
         ConfigError: no such name or file; the file holds no scene.
     """
-    text = str(name_or_path)
-    if isinstance(name_or_path, Path) or is_scene_path(text):
-        return _load_file(Path(name_or_path))
-    names = scene_names()
-    if text not in names:
-        guess = did_you_mean(text, names) or "; known: " + ", ".join(names)
-        raise ConfigError(f"no scene is called {text!r}{guess}, or give the path of a file such as my_scene.toml")
-    file = resources.files("lateapex") / "data" / "scenes" / f"{text}.toml"
-    return read_scene(file.read_text(encoding="utf-8"), file.name, text)
+    found = _FILES.read(name_or_path)
+    return read_scene(found.text, found.source, found.name)
 
 
 def read_scene(text: str, source: str, name: str | None = None) -> SceneRanges:
@@ -108,10 +97,8 @@ def parse_scene(values: Mapping[str, Any], source: str) -> SceneRanges:
         if not isinstance(word, str):
             raise ConfigError(f"{source}: {key} is {word!r}; a text is needed")
     base = words["base"]
-    if base and base not in scene_names():
-        known = scene_names()
-        guess = did_you_mean(base, known) or "; known: " + ", ".join(known)
-        raise ConfigError(f"{source}: base is {base!r}, which is no preset{guess}")
+    if base:
+        _FILES.check_base(base, source)
     ranges = dict(load_scene(base).ranges) if base else {}
     known_tables = list(dict.fromkeys(name.partition(".")[0] for name in PLACES))
     for table, found in tables.items():
@@ -137,16 +124,3 @@ def write_scene(scene: SceneRanges) -> str:
 
 def _changes_nothing(name: str, drawn: Range, source: str) -> bool:
     return drawn.low == drawn.high == quantity_of(name, source).neutral
-
-
-def _load_file(path: Path) -> SceneRanges:
-    try:
-        text = path.expanduser().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"there is no scene file {path}; lateapex scenes show sim2real --toml prints one to start from"
-        ) from None
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of nobody; ValueError: no UTF-8, a zero byte
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read {path}: {reason}; a TOML file is needed") from None
-    return read_scene(text, str(path))

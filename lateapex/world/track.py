@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from lateapex.errors import TrackError, did_you_mean
+from lateapex.world.preset_files import names_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,8 +149,7 @@ class Track:
 
 def track_names() -> list[str]:
     """Names of the tracks that come with the package, sorted."""
-    folder = resources.files("lateapex") / "data" / "tracks"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return names_in("tracks")
 
 
 def load_track(name_or_path: str | Path, cache: Path | None = None) -> Track:

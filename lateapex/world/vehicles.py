@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lateapex.config import read_toml
 from lateapex.errors import ConfigError, did_you_mean
+from lateapex.world.preset_files import PresetFiles
 from lateapex.world.vehicle import CameraMount, Vehicle
 
 AUTO: Final = "auto"
@@ -26,11 +26,12 @@ AUTO: Final = "auto"
 _MEASURED: Final = (2, 6)
 """Oldest and newest generation of which there are logs."""
 
+_FILES: Final = PresetFiles("vehicle", "vehicles", "my_car.toml", "lateapex vehicles show version5 --toml")
+
 
 def vehicle_names() -> list[str]:
     """Names of the presets, sorted."""
-    folder = resources.files("lateapex") / "data" / "vehicles"
-    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    return _FILES.names()
 
 
 def load_vehicle(name_or_path: str | Path) -> Vehicle:
@@ -42,20 +43,8 @@ def load_vehicle(name_or_path: str | Path) -> Vehicle:
     Raises:
         ConfigError: no such name or file; the file holds no vehicle.
     """
-    text = str(name_or_path)
-    if isinstance(name_or_path, Path) or is_vehicle_path(text):
-        return _load_file(Path(name_or_path))
-    names = vehicle_names()
-    if text not in names:
-        guess = did_you_mean(text, names) or "; known: " + ", ".join(names)
-        raise ConfigError(f"no vehicle is called {text!r}{guess}, or give the path of a file such as my_car.toml")
-    file = resources.files("lateapex") / "data" / "vehicles" / f"{text}.toml"
-    return read_vehicle(file.read_text(encoding="utf-8"), file.name, name=text)
-
-
-def is_vehicle_path(text: str) -> bool:
-    """Whether a text is the path of a vehicle's file, not the name of a preset."""
-    return "/" in text or text.startswith("~") or text.endswith(".toml")
+    found = _FILES.read(name_or_path)
+    return read_vehicle(found.text, found.source, found.name)
 
 
 def vehicle_of_version(version: str) -> str:
@@ -88,10 +77,8 @@ def parse_vehicle(values: Mapping[str, Any], source: str) -> Vehicle:
     """
     given = dict(values)
     base = given.pop("base", None)
-    if base is not None and base not in vehicle_names():
-        known = vehicle_names()
-        guess = did_you_mean(str(base), known) or "; known: " + ", ".join(known)
-        raise ConfigError(f"{source}: base is {base!r}, which is no preset{guess}")
+    if base is not None:
+        _FILES.check_base(base, source)
     start = Vehicle() if base is None else load_vehicle(base)
     _check_names(given, source)
     camera = given.pop("camera", {})
@@ -102,19 +89,6 @@ def parse_vehicle(values: Mapping[str, Any], source: str) -> Vehicle:
 def write_vehicle(vehicle: Vehicle) -> str:
     """Return a vehicle as TOML with every field, so that later presets do not change it."""
     return tomli_w.dumps(asdict(vehicle))
-
-
-def _load_file(path: Path) -> Vehicle:
-    try:
-        text = path.expanduser().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(
-            f"there is no vehicle file {path}; lateapex vehicles show version5 --toml prints one to start from"
-        ) from None
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: ~ of nobody; ValueError: no UTF-8, a zero byte
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"cannot read {path}: {reason}; a TOML file is needed") from None
-    return read_vehicle(text, str(path))
 
 
 def _check_names(values: dict[str, Any], source: str) -> None:
