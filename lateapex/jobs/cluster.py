@@ -18,9 +18,9 @@ from pydantic import Field, field_validator
 
 from lateapex import __version__
 from lateapex.config import Config
-from lateapex.errors import ConfigError, RunError, StorageError
+from lateapex.errors import ConfigError
+from lateapex.jobs.new_files import write_new
 from lateapex.models.policy import BLOCK
-from lateapex.storage import DiskStorage
 
 RAY: Final = "2.60.0"
 """The version of the images, and of whatever else is pinned."""
@@ -101,19 +101,7 @@ def cluster(config: ClusterConfig, folder: Path) -> list[Path]:
     values = _values(config)
     values_of = {name: {**values, "spec": _spec(values, name)} for name in _FILES[config.kind].values()}
     files = {path: _filled(name, values_of[name]) for path, name in _FILES[config.kind].items()}
-    there = [name for name in files if (folder / name).exists()]
-    if there:
-        raise RunError(f"{folder} already has {there[0]}; choose another --out, or move that file away")
-    storage, written = DiskStorage(folder), []
-    try:
-        for name, text in files.items():
-            storage.write(name, text.encode())
-            written.append(folder / name)
-    except StorageError:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
-    return written
+    return write_new(folder, files, "choose another --out")
 
 
 def next_step(config: ClusterConfig, folder: Path) -> str:

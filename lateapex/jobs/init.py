@@ -6,10 +6,9 @@ from importlib import resources
 from pathlib import Path
 
 from lateapex.env.reward import read_reward
-from lateapex.errors import RunError, StorageError
 from lateapex.formats.hyperparameters import Hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import default_metadata
-from lateapex.storage import DiskStorage
+from lateapex.jobs.new_files import write_new
 
 
 def init(folder: Path) -> list[Path]:
@@ -27,17 +26,4 @@ def init(folder: Path) -> list[Path]:
         ),
         "train.toml": (resources.files("lateapex") / "data" / "train.toml").read_text(encoding="utf-8"),
     }
-    there = [name for name in files if (folder / name).exists()]
-    if there:
-        raise RunError(f"{folder} already has {there[0]}; choose another folder, or move that file away")
-    storage = DiskStorage(folder)
-    written: list[Path] = []
-    try:
-        for name, text in files.items():
-            storage.write(name, text.encode())
-            written.append(folder / name)
-    except StorageError:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
-    return written
+    return write_new(folder, files, "choose another folder")
