@@ -20,7 +20,6 @@ from lateapex.env.races import worlds_of
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
 from lateapex.env.starts import RoundRobinStarts, StartPoses
-from lateapex.errors import ConfigError
 from lateapex.formats.metrics import evaluation_entry, write_metrics
 from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.film import best_of, draw_film
@@ -29,7 +28,7 @@ from lateapex.jobs.job_reward import watched
 from lateapex.jobs.named_tracks import both_ways, load_tracks
 from lateapex.jobs.recorded import things_along
 from lateapex.jobs.run_folder import open_trained, run_reward
-from lateapex.jobs.run_parts import Cars, RunParts
+from lateapex.jobs.run_parts import Cars, RunParts, check_actions
 from lateapex.jobs.trial_files import trial_files
 from lateapex.models.drive import drive, patience
 from lateapex.models.policy import Policy
@@ -201,6 +200,7 @@ def _evaluate(
     race = parts.config.race
     worlds_of(race, config.trials)
     name, policy = load_version(storage, config.checkpoint)
+    check_actions(config.run, policy, parts.metadata)
     state = load_state(storage)
     torch.set_num_threads(1)  # a lap's pictures are too few to share, and results then do not depend on the machine
     colour = policy.blueprint.colour
@@ -250,11 +250,6 @@ def _evaluate(
 
 def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[EpisodeRecord]:
     """Drive the trials of one track."""
-    if policy.blueprint.actions != len(task.actions):
-        raise ConfigError(
-            f"{config.run}: the model has {policy.blueprint.actions} actions, its metadata {len(task.actions)}; "
-            "restore model/model_metadata.json as it was when training began"
-        )
     task.max_steps = patience(task.lengths)
     return drive(policy.driver(config.trials), task, _starts(task.tracks[0], config.trials))
 

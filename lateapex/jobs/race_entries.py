@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from lateapex.errors import ConfigError
 from lateapex.formats.checkpoints import read_checkpoints, write_checkpoints
 from lateapex.jobs.run_folder import HYPERPARAMETERS, input_files, open_trained
-from lateapex.jobs.run_parts import RunParts
+from lateapex.jobs.run_parts import RunParts, check_actions
 from lateapex.models.rivals import Rival
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import NAMES, load_version
@@ -65,15 +65,9 @@ def _load(name: str, run: str, checkpoint: Literal["best", "last"]) -> Entry:
     storage = open_trained(run)
     parts = RunParts(storage)
     model, policy = load_version(storage, checkpoint)
-    metadata, actions = parts.metadata, policy.blueprint.actions
-    listed = len(metadata.actions) or 2
-    if actions != listed:
-        raise ConfigError(
-            f"{run}: the model has {actions} actions, its metadata {listed}; "
-            "restore model/model_metadata.json as it was when training began"
-        )
+    check_actions(run, policy, parts.metadata)
     digest = hashlib.sha256(storage.read(f"model/{model}")).hexdigest()[:_SHORT]
-    return Entry(name, storage, model, digest, Rival(policy, metadata, parts.vehicle), policy.blueprint.colour)
+    return Entry(name, storage, model, digest, Rival(policy, parts.metadata, parts.vehicle), policy.blueprint.colour)
 
 
 def copy_entry(entry: Entry, storage: Storage) -> None:

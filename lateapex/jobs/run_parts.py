@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from lateapex.config import parse
-from lateapex.env.actions import ActionRanges
+from lateapex.env.actions import ActionRanges, actions_of
 from lateapex.env.privileged import STATE_SENSOR
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
 from lateapex.env.starts import starts_of
+from lateapex.errors import ConfigError
+from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.jobs.assists import make_teacher
 from lateapex.jobs.run_folder import SETTINGS, read_settings, read_tracks, run_assisted, run_metadata, run_vehicle
 from lateapex.jobs.scenes import scene_of
@@ -170,3 +172,17 @@ class RunParts:
         if not isinstance(task.actions, ActionRanges):
             return "categorical"
         return "squashed" if self.config.algorithm == "sac" else "gaussian"
+
+
+def check_actions(run: str, policy: Policy, metadata: ModelMetadata) -> None:
+    """See that a model of a run has the actions that its metadata list.
+
+    Raises:
+        ConfigError: it has others.
+    """
+    found, listed = policy.blueprint.actions, len(actions_of(metadata))
+    if found != listed:
+        raise ConfigError(
+            f"{run}: the model has {found} actions, its metadata {listed}; "
+            "restore model/model_metadata.json as it was when training began"
+        )
