@@ -9,7 +9,7 @@ Source: Coulter, Implementation of the Pure Pursuit Path Tracking Algorithm, CMU
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,14 +71,34 @@ class CentreLineDriver:
 
     def commands(self, cars: NDArray[Any]) -> tuple[Floats, Floats]:
         """States `[N]` of STATE_DTYPE -> steering angles, rad, and speeds, m/s, `[N]` each."""
-        speed = np.hypot(cars["u"], cars["v"])
-        # `along` is the place of the front point, the aim is counted from the centre.
         centre = cars["along"] - self._vehicle.front_point
-        aim = self._lines.at(cars["track"], centre + aim_distance(speed))
-        angle, held = pursue(aim[:, 0], aim[:, 1], cars, self._turns)
-        wanted = np.minimum(self._lines.at(cars["track"], centre + speed * STEP_SECONDS)[:, 2], held)
-        command = np.clip(speed_command(wanted, self._vehicle), SLOWEST, FASTEST)
-        return steer_to(angle, cars, self._vehicle), command
+        return follow(cars, centre, lambda way: self._lines.at(cars["track"], way), self._vehicle, self._turns)
+
+
+def follow(
+    cars: NDArray[Any],
+    centre: Floats,
+    line_at: Callable[[Floats], Floats],
+    vehicle: Vehicle,
+    turns: SteadyTurns,
+    most: Floats | float = np.inf,
+) -> tuple[Floats, Floats]:
+    """Commands with which cars go along their lines, rad and m/s, `[N]` each.
+
+    Args:
+        cars: states `[N]` of STATE_DTYPE.
+        centre: `[N]` ways of their centres, m; `along` of a state is that of its front point.
+        line_at: x, y and speed `[N, 3]` of each car's line at `[N]` ways, m.
+        vehicle: all cars.
+        turns: `motion.steady_turns` of it.
+        most: m/s that no car shall be faster than.
+    """
+    speed = np.hypot(cars["u"], cars["v"])
+    aim = line_at(centre + aim_distance(speed))
+    angle, held = pursue(aim[:, 0], aim[:, 1], cars, turns)
+    wanted = np.minimum(line_at(centre + speed * STEP_SECONDS)[:, 2], held)
+    command = np.clip(speed_command(np.minimum(wanted, most), vehicle), SLOWEST, FASTEST)
+    return steer_to(angle, cars, vehicle), command
 
 
 def aim_distance(speed: Floats) -> Floats:

@@ -15,15 +15,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from lateapex.models.drivers import Floats, LineTable, aim_distance, paced, pursue, steer_to
+from lateapex.models.drivers import Floats, LineTable, follow, paced
 from lateapex.sim.bodies import rule_sizes
 from lateapex.sim.tables import track_tables
 from lateapex.sim.traffic import NOTHING, Traffic, lane_poses, lane_tables
 from lateapex.world.bodies import CAR
 from lateapex.world.lanes import INNER, OUTER
-from lateapex.world.motion import FASTEST, SLOWEST, speed_command, steady_turns
+from lateapex.world.motion import steady_turns
 from lateapex.world.track import Track
-from lateapex.world.vehicle import STEP_SECONDS, Vehicle
+from lateapex.world.vehicle import Vehicle
 
 _SPACING: Final = 0.05  # m, of the tables along the lanes
 _REACH: Final = 1.7  # m ahead, from middle to middle, at which a thing counts
@@ -55,15 +55,10 @@ class LaneDriver:
 
     def commands(self, cars: NDArray[Any]) -> tuple[Floats, Floats]:
         """States `[N]` of STATE_DTYPE -> steering angles, rad, and speeds, m/s, `[N]` each."""
-        speed = np.hypot(cars["u"], cars["v"])
         centre = cars["along"] - self._vehicle.front_point
         lane = np.where((cars["is_left_of_line"] == 1) == self._ccw[cars["track"]], INNER, OUTER)
         lane, most = self._chosen(cars, centre, lane)
-        aim = self._at(lane, cars["track"], centre + aim_distance(speed))
-        angle, held = pursue(aim[:, 0], aim[:, 1], cars, self._turns)
-        wanted = np.minimum(self._at(lane, cars["track"], centre + speed * STEP_SECONDS)[:, 2], held)
-        command = np.clip(speed_command(np.minimum(wanted, most), self._vehicle), SLOWEST, FASTEST)
-        return steer_to(angle, cars, self._vehicle), command
+        return follow(cars, centre, lambda way: self._at(lane, cars["track"], way), self._vehicle, self._turns, most)
 
     def _at(self, lane: NDArray[np.int64], track: NDArray[Any], way: Floats) -> Floats:
         inner, outer = (table.at(track, way) for table in self._tables)
