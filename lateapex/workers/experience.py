@@ -18,6 +18,7 @@ from lateapex.errors import FormatError
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Seen
 from lateapex.training.rollout import Rollout
+from lateapex.workers.arrays import Dense, to_arrays, to_tensors
 from lateapex.workers.batch_format import Arrays, Batch
 
 _ACTOR: Final = "actor/"
@@ -124,15 +125,12 @@ def _both_stems(arrays: Arrays) -> tuple[Stem, Stem]:
 
 
 def _array(name: str, value: Tensor) -> dict[str, NDArray[Any]]:
-    if value.dtype == torch.bfloat16:
-        return {name + _BFLOAT16: value.contiguous().view(torch.int16).numpy()}
-    return {name: value.numpy()}
+    dense: Dense = to_arrays(value)
+    return {name + (_BFLOAT16 if dense.is_bfloat16 else ""): dense.values}
 
 
 def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
     return {
-        name.removesuffix(_BFLOAT16): torch.from_numpy(array).view(torch.bfloat16)
-        if name.endswith(_BFLOAT16)
-        else torch.from_numpy(array)
+        name.removesuffix(_BFLOAT16): to_tensors(Dense(array, name.endswith(_BFLOAT16)))
         for name, array in arrays.items()
     }
