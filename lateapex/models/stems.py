@@ -28,6 +28,11 @@ def of_both(
     return made, made if same else make(critics)
 
 
+def of_each(actor: Stem, critic: Stem, make: Callable[[Stem], Stem]) -> tuple[Stem, Stem]:
+    """What comes of the actor's and of the critic's: one object where they are one."""
+    return of_both([actor], [critic], lambda stems: make(stems[0]))
+
+
 def joined(stems: Sequence[Stem], dim: int = 0) -> Stem:
     """All of them, one after another along a dimension."""
     return {name: torch.cat([stem[name] for stem in stems], dim) for name in stems[0]}

@@ -118,8 +118,8 @@ class PPO:
         settings = self.config
         actor, critic = self.policy.actor, self.policy.critic
         fresh = samples.fresh[some.rows].view(some.length, -1)
-        both = [samples.actor_stem], [samples.critic_stem]
-        actor_stem, critic_stem = stems.of_both(*both, lambda stem: stems.rows_of(stem[0], some.rows))
+        both = samples.actor_stem, samples.critic_stem
+        actor_stem, critic_stem = stems.of_each(*both, lambda stem: stems.rows_of(stem, some.rows))
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             parameters, _ = actor(actor_stem, samples.actor_memory[some.first], fresh)
             values, _ = critic(critic_stem, samples.critic_memory[some.first], fresh)
@@ -202,7 +202,7 @@ def _samples(rollout: Rollout, seen: VTrace) -> _Samples:
     # Weighted last: what is the same for all actions then still pushes none of them.
     normal = seen.weights * (seen.advantages - seen.advantages.mean()) / (seen.advantages.std() + 1e-8)
     return _Samples(
-        *stems.of_both([rollout.actor_stem], [rollout.critic_stem], lambda stem: stems.flat(stem[0])),
+        *stems.of_each(rollout.actor_stem, rollout.critic_stem, stems.flat),
         rollout.actor_memory.flatten(0, 1),
         rollout.critic_memory.flatten(0, 1),
         rollout.fresh.flatten(),
