@@ -133,9 +133,7 @@ class ActionRanges:
         Raises:
             ConfigError: another shape, or not finite.
         """
-        values = np.asarray(actions, np.float64)
-        if values.shape != (count, 2) or not np.isfinite(values).all():
-            raise ConfigError(f"actions have shape {values.shape}; {count} pairs of finite numbers are needed")
+        values = _pairs(actions, count, "finite numbers")
         shares = 0.5 * (np.clip(values, -1.0, 1.0) + 1.0)
         angle, speed = (side.low + shares[:, n] * (side.high - side.low) for n, side in enumerate(self.bounds))
         return _commands(np.full(count, -1), angle, speed)
@@ -173,9 +171,7 @@ class ActionNumbers:
         Raises:
             ConfigError: another shape, or not finite.
         """
-        values = np.asarray(actions, np.float64)
-        if values.shape != (count, 2) or not np.isfinite(values).all():
-            raise ConfigError(f"actions have shape {values.shape}; {count} pairs of degrees and m/s are needed")
+        values = _pairs(actions, count, "degrees and m/s")
         return _commands(np.full(count, -1), values[:, 0].copy(), values[:, 1].copy())
 
     def nearest(self, steering: NDArray[np.float64], speed: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,3 +211,10 @@ def _turned(commands: Commands, which: NDArray[np.bool_]) -> Commands:
 def _commands(place: NDArray[Any], angle: NDArray[np.float64], speed: NDArray[np.float64]) -> Commands:
     steering = np.radians(np.clip(angle, -MAX_STEERING_DEG, MAX_STEERING_DEG))
     return Commands(place, angle, speed, steering, np.clip(speed, MIN_SPEED, MAX_SPEED))
+
+
+def _pairs(actions: ArrayLike, count: int, of: str) -> NDArray[np.float64]:
+    values = np.asarray(actions, np.float64)
+    if values.shape != (count, 2) or not np.isfinite(values).all():
+        raise ConfigError(f"actions have shape {values.shape}; {count} pairs of {of} are needed")
+    return values

@@ -273,12 +273,10 @@ def read_reward(name_or_path: str | Path) -> tuple[str, str]:
 
 
 def _bytes_at(place: str) -> bytes:
-    if "://" not in place:
-        return Path(place).read_bytes()
-    # What is loaded is behind the sandbox's walls, which load this module: stores and their sockets stay outside.
-    from lateapex.storage import read_far
+    # What this module loads is inside the sandbox's walls too: stores and their sockets are to stay outside.
+    from lateapex.storage import is_far, read_far
 
-    return read_far(place)
+    return read_far(place) if is_far(place) else Path(place).read_bytes()
 
 
 def reward_names() -> list[str]:
