@@ -277,7 +277,7 @@ def _join(address: str, actors: int) -> None:
     except (OSError, RuntimeError, ValueError, RayError) as error:
         reason = " ".join(str(error).split())[:300]
         help_ = (
-            "see the logs under /tmp/ray"
+            "see the logs of Ray"
             if address == "local"
             else "begin one with ray start --head, or leave --ray-address out for one on this machine"
         )
