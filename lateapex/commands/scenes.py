@@ -58,28 +58,34 @@ def _quantities() -> Table:
 
 @app.command(epilog="Example: lateapex scenes show sim2real --out sim2real.png")
 def show(
-    name: Annotated[str, typer.Argument(help="Name as listed, or path of a file (.toml).")],
+    name: Annotated[
+        str, typer.Argument(help="Name as listed, path of a file (.toml), or a class of one (my_file.py:MyScene).")
+    ],
     toml: Annotated[bool, typer.Option("--toml", help="Print it as a file to start your own from.")] = False,
     out: Annotated[Path | None, typer.Option(help="Draw what 24 cars see in it into this file (.png).")] = None,
     track: Annotated[str, typer.Option(help="Track of that picture: name or path.")] = "kidney",
     json_line: Json = False,
 ) -> None:
     """Show the ranges of a scene, or what cars see in it."""
-    from lateapex.world.scene_files import load_scene, write_scene
+    from lateapex.env.scenes import UserScenes, load_scenes
+    from lateapex.world.scene_files import write_scene
     from lateapex.world.variation import QUANTITIES
 
-    scene = load_scene(name)
+    found = load_scenes(name)
+    own = isinstance(found, UserScenes) and found.samples
+    scene = found.ranges if isinstance(found, UserScenes) else found
     if out is not None:
         from lateapex.jobs.scene_sheet import scene_sheet
 
-        samples = scene_sheet(scene, track, out)
+        samples = scene_sheet(found, track, out)
         print(json.dumps({"picture": str(out), "values": samples}) if json_line else f"{len(samples)} episodes: {out}")
         return
     if toml:
-        print(write_scene(scene), end="")
+        lost = f"# without what sample of {name} draws\n" if own else ""
+        print(lost + write_scene(scene), end="")
         return
     if json_line:
-        print(json.dumps(scene.to_values()))
+        print(json.dumps(scene.to_values() | ({"sample": name} if own else {})))
         return
     console = table_console()
     console.print(f"{scene.name}: {scene.about}" if scene.about else scene.name, markup=False)
@@ -89,5 +95,8 @@ def show(
     for item in QUANTITIES:
         if (drawn := scene.ranges.get(item.name)) is not None:
             table.add_row(item.name, str(drawn), item.unit, item.what)
-    console.print(table if scene.ranges else "nothing varies", markup=False)
+    if scene.ranges or not own:
+        console.print(table if scene.ranges else "nothing varies", markup=False)
+    if own:
+        console.print(f"and what sample of {name} draws; --out sheet.png shows some of it", markup=False)
     console.print(f"next: lateapex train --track kidney --scene {name}", markup=False)

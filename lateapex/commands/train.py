@@ -36,7 +36,10 @@ VehicleName = Annotated[
     typer.Option(help="Name (see lateapex vehicles list) or path; by the version of the metadata if not given."),
 ]
 SceneName = Annotated[
-    str | None, typer.Option(help="What varies from episode to episode: name (see lateapex scenes list) or path.")
+    str | None,
+    typer.Option(
+        help="What varies from episode to episode: name (see lateapex scenes list), file, or my_file.py:MyScene."
+    ),
 ]
 NetworkName = Annotated[
     str | None,

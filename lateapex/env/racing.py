@@ -26,14 +26,14 @@ from lateapex.env.races import Race, worlds_of
 from lateapex.env.reward import load_reward
 from lateapex.env.reward_base import Reward
 from lateapex.env.rules import EPISODE_DTYPE, IN_PROGRESS, PAUSE, PREPARE, Quirks, begin, judge, note
+from lateapex.env.scenes import GivenScene, Scenes, scenes_of
 from lateapex.env.sensors import Look, Observation, Senses, SensorSettings
 from lateapex.env.starts import BEGUN_DTYPE, RandomStarts, StartPoses, Starts, note_begin
-from lateapex.env.variations import Scenes, Variations, scenes_of
+from lateapex.env.variations import Variations
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata
 from lateapex.records import STATUSES, STEP_DTYPE
 from lateapex.sim.simulator import Simulator
-from lateapex.world.scene_files import SceneRanges
 from lateapex.world.track import Track, load_track
 from lateapex.world.vehicle import STEP_SECONDS, Vehicle
 from lateapex.world.vehicles import load_vehicle, vehicle_of_version
@@ -65,8 +65,8 @@ class RacingTask:
         state: `observations` has the cars' state too, under the name STATE; see `env.privileged`.
         mirror: every other car of each track sees a world where left is right, and steers to the other side of what it
             is told; rewards, rules and records are of the real one.
-        scene: what varies from episode to episode: name or path of a scene's file, its ranges, or whatever draws the
-            values; nothing if not given.
+        scene: what varies from episode to episode: name or path of a scene's file, its ranges, a class of one's own
+            (see `env.scenes`), or whatever draws the values; nothing if not given.
         first_car: number of the first car. Cars from it on do what those of these numbers would do in one task of all:
             so a task can be shared out, in parts that begin with whole worlds.
         direct: actions are `[N, 2]` degrees and m/s, whatever actions the metadata has.
@@ -93,7 +93,7 @@ class RacingTask:
         race: RaceConfig | None = None,
         state: bool = False,
         mirror: bool = False,
-        scene: Scenes | SceneRanges | str | None = None,
+        scene: GivenScene = None,
         first_car: int = 0,
         direct: bool = False,
     ) -> None:

@@ -6,64 +6,20 @@ Each car and episode has a draw of its own, so that cars which are shared out, r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lateapex.env.actions import Commands
 from lateapex.env.late_senses import LateSenses
+from lateapex.env.scenes import Scenes
 from lateapex.env.sensors import Look, Senses
 from lateapex.env.starts import StartPoses
 from lateapex.sim.actuators import Actuators
-from lateapex.sim.random import PICTURE_NOISE, SCENE, uniforms, words
+from lateapex.sim.random import PICTURE_NOISE, words
 from lateapex.sim.simulator import Simulator
-from lateapex.world.scene_files import SceneRanges, load_scene
 from lateapex.world.variation import QUANTITIES, neutral
-
-
-class Scenes(Protocol):
-    """Says how the world of a car's next episode differs."""
-
-    name: str
-
-    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[Any]:
-        """Values of some cars' episodes, `[M]` of VARIATION_DTYPE.
-
-        Args:
-            seed: of the task.
-            cars, episodes: `[M]` numbers, counted from 0.
-        """
-        ...
-
-
-class DrawnScenes:
-    """Scenes whose values are drawn from ranges."""
-
-    def __init__(self, ranges: SceneRanges) -> None:
-        self.name = ranges.name
-        self._ranges = ranges
-
-    def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[Any]:
-        """Draw from the stream that belongs to each car and episode."""
-        blocks = np.arange(-(-len(QUANTITIES) // 4))
-        draws = uniforms(seed, cars[:, None], episodes[:, None], SCENE, blocks)
-        return self._ranges.sample(draws.reshape(len(cars), 4 * len(blocks)))
-
-
-def scenes_of(scene: Scenes | SceneRanges | str | None) -> Scenes | None:
-    """Scenes of what a caller may give: themselves, ranges, or the name or path of a file.
-
-    Returns:
-        None where nothing varies.
-
-    Raises:
-        ConfigError: see `load_scene`.
-    """
-    found = load_scene(scene) if isinstance(scene, str) else scene
-    if isinstance(found, SceneRanges):
-        return DrawnScenes(found) if found.ranges else None
-    return found
 
 
 class Variations:

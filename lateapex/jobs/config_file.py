@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from lateapex.config import read_toml
 from lateapex.env.reward import read_reward, reward_names
+from lateapex.env.user_code import is_reference
 from lateapex.errors import ConfigError, LateapexError, did_you_mean
 from lateapex.formats.model_metadata import default_metadata
 from lateapex.jobs.drfc import read_drfc
@@ -21,7 +22,6 @@ from lateapex.jobs.run_folder import (
     read_settings,
     read_tracks,
 )
-from lateapex.models.user_code import is_reference
 from lateapex.storage import DiskStorage, Storage, is_far, read_far
 from lateapex.training.checkpoint import CODE
 from lateapex.world.preset_files import is_path
@@ -117,7 +117,7 @@ def _beside(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
             moved[key] = str(folder / path)
     if isinstance(vehicle := moved.get("vehicle"), str) and is_path(vehicle):
         moved["vehicle"] = _unless_home(vehicle, folder)
-    if isinstance(scene := moved.get("scene"), str) and is_path(scene):
+    if isinstance(scene := moved.get("scene"), str) and is_path(scene) and not is_reference(scene):
         moved["scene"] = _unless_home(scene, folder)
     if isinstance(reward := moved.get("reward"), str) and reward not in reward_names():
         moved["reward"] = str(folder / reward)
@@ -165,7 +165,8 @@ def _references(settings: Mapping[str, Any], moved: Callable[[str], str]) -> dic
             return [each(item) for item in value]
         return moved(value) if isinstance(value, str) and is_reference(value) else value
 
-    return {key: each(settings[key]) for key in ("network", "critic", "transforms") if key in settings}
+    found = {key: each(settings[key]) for key in ("network", "critic", "transforms", "scene") if key in settings}
+    return {key: value for key, value in found.items() if value != settings[key]}
 
 
 def _without(values: Mapping[str, Any], names: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 
 from lateapex.config import Config
 from lateapex.env.racing import RacingTask
+from lateapex.env.user_code import is_reference
 from lateapex.errors import ConfigError, MetadataError
 from lateapex.formats.model_metadata import default_metadata, read_metadata
 from lateapex.jobs.config_file import read_text
@@ -22,7 +23,6 @@ from lateapex.models.blueprint import Blueprint, Spaces
 from lateapex.models.network_figures import BATCHES, Figures, figures, forward_milliseconds
 from lateapex.models.networks import NETWORKS
 from lateapex.models.policy import Actor, Critic, Policy
-from lateapex.models.user_code import is_reference
 from lateapex.models.user_network import check_network
 from lateapex.training.checkpoint import load_version
 

@@ -15,12 +15,13 @@ from lateapex.env.actions import ActionRanges, actions_of
 from lateapex.env.privileged import STATE_SENSOR
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward_base import Reward
+from lateapex.env.scenes import GivenScene
 from lateapex.env.starts import starts_of
 from lateapex.errors import ConfigError
 from lateapex.formats.model_metadata import ModelMetadata
 from lateapex.jobs.assists import make_teacher
 from lateapex.jobs.run_folder import SETTINGS, read_settings, read_tracks, run_assisted, run_metadata, run_vehicle
-from lateapex.jobs.scenes import scene_of
+from lateapex.jobs.scenes import SceneSetting, scene_of
 from lateapex.jobs.train_config import TrainConfig
 from lateapex.models.blueprint import Blueprint, HeadName
 from lateapex.models.policy import Policy
@@ -59,6 +60,10 @@ class RunParts:
         self.vehicle = run_vehicle(storage)
         self.tracks = read_tracks(storage)
         self.metadata = run_metadata(storage)
+
+    def scene(self, setting: SceneSetting) -> GivenScene:
+        """What a setting of the run names or holds; its classes are among the run's code."""
+        return scene_of(setting, f"{self.url}/{SETTINGS}", self.code)
 
     def begin(self, torch_threads: int | None = None) -> None:
         """Set up this process's arithmetic as the run wants it, or with another number of threads."""
@@ -99,7 +104,7 @@ class RunParts:
             alternate_direction=config.starts.alternate_direction,
             state=config.critic == "state",
             mirror=config.mirror,
-            scene=scene_of(config.scene, f"{self.url}/{SETTINGS}"),
+            scene=self.scene(config.scene),
             first_car=cars.first,
             **self._shared,
         )

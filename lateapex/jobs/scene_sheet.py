@@ -9,10 +9,10 @@ import numpy as np
 
 from lateapex.analysis.contact_sheet import draw_contact_sheet
 from lateapex.env.racing import RacingTask
+from lateapex.env.scenes import GivenScene
 from lateapex.env.starts import StartPoses
 from lateapex.errors import ConfigError
 from lateapex.storage import DiskStorage
-from lateapex.world.scene_files import SceneRanges
 from lateapex.world.track import load_track
 from lateapex.world.variation import NEUTRAL, PICTURE_TABLES, QUANTITIES
 
@@ -21,7 +21,7 @@ _LINES: Final = 4  # of values below each picture
 _IN_ONE: Final = 2
 
 
-def scene_sheet(scene: SceneRanges, track: str, out: Path, seed: int = 0) -> list[dict[str, float]]:
+def scene_sheet(scene: GivenScene, track: str, out: Path, seed: int = 0) -> list[dict[str, float]]:
     """Write the sheet: 24 cars evenly round the track, and below each picture what changed it most.
 
     Returns:

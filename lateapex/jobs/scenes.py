@@ -1,26 +1,45 @@
-"""The scene of a job's settings: by name, by the path of a file, or its tables themselves."""
+"""The scene of a job's settings: by name, by the path of a file, by a class of one, or its tables themselves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-from lateapex.world.scene_files import NONE, SceneRanges, load_scene, parse_scene
+from lateapex.env.scenes import UserScenes, load_scenes
+from lateapex.env.user_code import in_run, is_reference
+from lateapex.world.scene_files import NONE, SceneRanges, parse_scene
+
+SceneSetting: TypeAlias = str | dict[str, Any]
+"""As settings have it."""
 
 
-def scene_of(setting: str | Mapping[str, Any], source: str = "scene") -> SceneRanges:
+def scene_of(
+    setting: str | Mapping[str, Any], source: str = "scene", code: Mapping[str, str] | None = None
+) -> SceneRanges | UserScenes:
     """Read what a setting names, or holds.
 
     Args:
         source: where it stands, for messages.
+        code: texts of the user's Python files by their names; read from where they lie if not given.
 
     Raises:
         ConfigError: there is no such scene, or it is wrong.
     """
-    return load_scene(setting) if isinstance(setting, str) else parse_scene(setting, source)
+    return load_scenes(setting, code) if isinstance(setting, str) else parse_scene(setting, source)
 
 
-def scene_values(setting: str | Mapping[str, Any]) -> str | dict[str, Any]:
-    """The setting as a run keeps it: whole, so that it needs no file and later presets do not change it."""
+def scene_values(setting: SceneSetting) -> SceneSetting:
+    """The setting as a run keeps it: whole, so that it needs no file and later presets do not change it.
+
+    A class is named as the run has it, by the file's name alone; its text is among the run's code.
+    """
+    if isinstance(setting, str) and is_reference(setting):
+        return in_run(setting)
     found = scene_of(setting)
+    assert isinstance(found, SceneRanges)
     return found.to_values() if found.ranges else NONE
+
+
+def scene_files(*settings: SceneSetting) -> list[str]:
+    """Those of some settings that name classes in files, as `train_inputs.user_files` takes them."""
+    return [setting for setting in settings if isinstance(setting, str) and is_reference(setting)]

@@ -16,6 +16,7 @@ import torch
 
 from lateapex.config import parse
 from lateapex.env.reward_base import Reward
+from lateapex.env.user_code import in_run, is_reference
 from lateapex.errors import LateapexError, LeaseLostError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.training_log import head_lines
@@ -42,7 +43,6 @@ from lateapex.jobs.scenes import scene_values
 from lateapex.jobs.train_config import TrainConfig, merge, train_config, without_none
 from lateapex.jobs.train_inputs import read_inputs
 from lateapex.models.model_file import read_model
-from lateapex.models.user_code import in_run, is_reference
 from lateapex.models.user_network import is_heavy
 from lateapex.records import SINKS, FindingRecord, Sink
 from lateapex.sinks.files import RunFolderSink

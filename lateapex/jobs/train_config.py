@@ -23,6 +23,7 @@ from lateapex.formats.model_metadata import read_metadata
 from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
 from lateapex.jobs.exchange_config import ExchangeConfig
 from lateapex.jobs.presets import AlgorithmName, PresetName, of_hyperparameters, preset
+from lateapex.jobs.scenes import SceneSetting
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_network import check_network
 from lateapex.training.exploration import ExplorationConfig
@@ -89,8 +90,9 @@ class TrainConfig(Config):
     """What happens to pictures before the network, in this order: names with options, or classes of a user's file."""
     mirror: bool = False
     """Every other car learns in a world where left is right."""
-    scene: str | dict[str, Any] = NONE
-    """What varies from episode to episode of training: name of a scene, path of a file, or its tables themselves."""
+    scene: SceneSetting = NONE
+    """What varies from episode to episode of training: name of a scene, path of a file, a class of a user's file
+    (my_file.py:MyScene), or its tables themselves."""
     colour: bool = False
     """Whether the network sees red, green and blue; the original's sees grey."""
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -9,6 +9,7 @@ from typing import Any
 from lateapex.config import parse
 from lateapex.env.races import worlds_of
 from lateapex.env.reward import read_reward
+from lateapex.env.user_code import file_of, in_run, is_reference, read_code
 from lateapex.errors import ConfigError, HyperparameterError, MetadataError
 from lateapex.formats.hyperparameters import Hyperparameters, read_hyperparameters, write_hyperparameters
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
@@ -18,10 +19,9 @@ from lateapex.jobs.exchange_config import share_cars
 from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_assisted, run_metadata
-from lateapex.jobs.scenes import scene_of
+from lateapex.jobs.scenes import scene_files, scene_of
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
-from lateapex.models.user_code import file_of, in_run, is_reference, read_code
 from lateapex.models.user_network import check_network, network_class
 from lateapex.training.checkpoint import load_version
 from lateapex.training.ppo import PPOConfig
@@ -70,13 +70,13 @@ def read_inputs(config: TrainConfig) -> Inputs:
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
-        user_files((config.network, config.critic, *config.transforms)),
+        user_files((config.network, config.critic, *config.transforms, *scene_files(config.scene))),
         assists(config, run_assisted(open_trained(config.pretrained)) if config.pretrained is not None else ()),
     )
 
 
 def user_files(names: Iterable[str]) -> dict[str, str]:
-    """Texts of the user's files that names of networks and transforms stand for, by the files' names.
+    """Texts of the user's files that names of networks, transforms and scenes stand for, by the files' names.
 
     Raises:
         ConfigError: a file cannot be read, or two have the same name.

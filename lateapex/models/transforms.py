@@ -11,10 +11,10 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from torch import Tensor
 
+from lateapex.env.user_code import class_of, file_of, is_reference, load_class
 from lateapex.errors import ConfigError
 from lateapex.models.option_text import options_of, read_options, written
 from lateapex.models.picture_transforms import PictureShape
-from lateapex.models.user_code import class_of, file_of, is_reference, load_class
 from lateapex.models.user_transform import UserTransform
 from lateapex.registry import Registry
 

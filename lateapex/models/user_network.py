@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lateapex.env.user_code import file_of, is_reference, load_class, told
 from lateapex.errors import ConfigError
 from lateapex.models.blueprint import Spaces
 from lateapex.models.networks import CRITICS, NETWORKS, NetworkModule, Stem, is_picture, scaled
 from lateapex.models.official import Official
-from lateapex.models.user_code import file_of, is_reference, load_class, told
 
 
 class UserNetwork(NetworkModule):

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lateapex.env.user_code import file_of, told
 from lateapex.errors import ConfigError, LateapexError
 from lateapex.models.picture_transforms import PictureShape
-from lateapex.models.user_code import file_of, told
 
 
 class UserTransform:

@@ -36,6 +36,8 @@ SCENE: Final = 31
 """Purpose: what varies in an episode; index is a quarter of the quantity's place."""
 PICTURE_NOISE: Final = 33
 """Purpose: the key of the noise in an episode's pictures."""
+OWN_SCENE: Final = 34
+"""Purpose: the key of what a user's own scene draws for an episode."""
 TEACHER: Final = 6
 """Purpose: whether a teacher takes the action; index is the step."""
 

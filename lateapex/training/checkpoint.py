@@ -87,7 +87,7 @@ def load_version(storage: Storage, which: str) -> tuple[str, Policy]:
 
 
 def user_code(storage: Storage) -> dict[str, str]:
-    """Texts of the user's files that a run's networks and transforms are made of, by name."""
+    """Texts of the user's files that a run's networks, transforms and scenes are made of, by name."""
     return {name.removeprefix(CODE): storage.read(name).decode(errors="replace") for name in storage.list(CODE)}
 
 

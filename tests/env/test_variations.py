@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from lateapex.env.race_config import RaceConfig
 from lateapex.env.racing import RacingTask
 from lateapex.env.recorder import EpisodeRecorder
+from lateapex.env.scenes import DrawnScenes
 from lateapex.env.starts import RandomStarts
-from lateapex.env.variations import DrawnScenes
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.world.scene_files import SceneRanges, load_scene, parse_scene
 from lateapex.world.variation import CHANNELS, PLACES, QUANTITIES, SURFACES

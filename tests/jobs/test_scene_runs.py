@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from small_runs import command, files_of, small_run, timeless
 
-from lateapex.env.variations import DrawnScenes
+from lateapex.env.scenes import DrawnScenes
 from lateapex.errors import ConfigError
 from lateapex.jobs.train import resume, train_config
 from lateapex.world.scene_files import load_scene, parse_scene

@@ -11,10 +11,10 @@ import torch
 from made_models import CAMERA
 from made_networks import TINY
 
+from lateapex.env.user_code import load_class, read_code
 from lateapex.errors import ConfigError
 from lateapex.models.blueprint import Blueprint, Spaces
 from lateapex.models.policy import Policy
-from lateapex.models.user_code import load_class, read_code
 from lateapex.models.user_network import UserNetwork, build_network, check_network
 
 SPACES: Spaces = {"LIDAR": (4,), CAMERA: (16, 24, 2)}
