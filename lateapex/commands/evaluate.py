@@ -27,6 +27,10 @@ def evaluate(
     ] = None,
     both_ways: Annotated[bool, typer.Option("--both-ways", help="Drive each track the other way as well.")] = False,
     vehicle: Annotated[str | None, typer.Option(help="Another vehicle than the run's: name or path.")] = None,
+    scene: Annotated[
+        str | None,
+        typer.Option(help="What varies from trial to trial: name, file or my_file.py:MyScene; else nothing."),
+    ] = None,
     trials: Annotated[int, typer.Option(help="Laps of each track, from starts spread round it.", min=1)] = 5,
     seed: Annotated[int, typer.Option(help="Of where boxes and bots are; never as in training.", min=0)] = 0,
     checkpoint: Annotated[str, typer.Option(help="best or last")] = "best",
@@ -50,7 +54,8 @@ def evaluate(
         "both_ways": both_ways,
         "seed": seed,
     }
-    values |= {name: value for name, value in (("track", track), ("vehicle", vehicle), ("film", film)) if value}
+    given = {"track": track, "vehicle": vehicle, "scene": scene, "film": film}
+    values |= {name: value for name, value in given.items() if value}
     config = parse(job.EvaluateConfig, {**values, "sandbox": sandbox}, "command line")
     with clean_stdout(json_line):
         result = job.evaluate(config, tell=lambda line: console(True).print(f"note: {line}", markup=False))
@@ -64,7 +69,8 @@ def evaluate(
 def _show_trials(console: Console, result: EvaluateResult) -> None:
     few = len(result.tracks) <= _FEW
     names = ", ".join(part.track for part in result.tracks) if few else f"{len(result.tracks)} tracks"
-    console.print(f"{names} · {result.model} of {result.run}", markup=False)
+    varied = "" if result.scene == "none" else f" · scene {result.scene}"
+    console.print(f"{names} · {result.model} of {result.run}{varied}", markup=False)
     console.print(_table_of_trials(result) if few else _table_of_tracks(result))
     if result.assisted:
         console.print(f"assisted: {', '.join(result.assisted)}", markup=False)
@@ -152,6 +158,7 @@ def _evaluate_line(result: EvaluateResult) -> dict[str, Any]:
         "train_seconds": round(result.train_seconds, 3),
         "assisted": list(result.assisted),
         "track": result.track,
+        "scene": result.scene,
         "model": result.model,
         "run": result.run,
         "tracks": [

@@ -185,12 +185,13 @@ class RacingTask:
         self.seed = _checked_seed(seed)
         self.episodes["episode"] = -1
 
-    def begin(self, cars: NDArray[np.int64], poses: StartPoses | None = None) -> None:
+    def begin(self, cars: NDArray[np.int64], poses: StartPoses | None = None, *, moved: bool = False) -> None:
         """Put these cars at the start of their next episode, and sense what is there.
 
         Args:
             cars: `[M]` which.
             poses: where; drawn from `starts`, and moved as the scene says, if not given.
+            moved: whether the scene moves poses that are given too.
         """
         following, grid = self.episodes["episode"][cars] + 1, poses is None
         if len(self.tracks) > self._tracks_given:
@@ -199,8 +200,8 @@ class RacingTask:
             self.varied.begin(cars, self.seed, following)
         if poses is None:
             poses = self.starts.draw(self.seed, self.numbers[cars], following)
-            if self.varied is not None:
-                poses = self.varied.moved(cars, poses)
+        if self.varied is not None and (grid or moved):
+            poses = self.varied.moved(cars, poses)
         note_begin(self.begun, cars, self.simulator.clock, poses, drawn=grid)
         if self.race is not None:
             poses = self.race.line_up(cars, poses, following, self.seed, grid=grid)

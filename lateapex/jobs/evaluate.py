@@ -29,12 +29,14 @@ from lateapex.jobs.named_tracks import both_ways, load_tracks
 from lateapex.jobs.recorded import things_along
 from lateapex.jobs.run_folder import open_trained, run_reward
 from lateapex.jobs.run_parts import Cars, RunParts, check_actions
+from lateapex.jobs.scenes import SceneSetting, kept_scene
 from lateapex.jobs.trial_files import trial_files
 from lateapex.models.drive import drive, patience
 from lateapex.models.policy import Policy
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage
 from lateapex.training.checkpoint import load_state, load_version
+from lateapex.world.scene_files import NONE
 from lateapex.world.track import Track
 from lateapex.world.track_families import families_of
 from lateapex.world.track_list import track_label
@@ -57,6 +59,8 @@ class EvaluateConfig(Config):
     """Drive each track the other way as well."""
     vehicle: str | None = None
     """Name of another vehicle than the run's, or path of a file."""
+    scene: SceneSetting = NONE
+    """What varies from trial to trial, whatever the run's scene: as the setting of training."""
     trials: int = Field(default=5, ge=1, le=10_000)
     """Laps of each track, each with its own start: spread evenly round the track, on the centre line, from rest; on a
     road with two ends all begin at its beginning, since a lap is all of it."""
@@ -125,6 +129,8 @@ class EvaluateResult:
     """Seconds of training behind the run."""
     assisted: tuple[str, ...]
     """What helped training beside the reward and the sensors."""
+    scene: str
+    """Name of the scene in which it drove; "none": the plain world."""
     folder: str
     """Folder of this evaluation within the run."""
 
@@ -182,6 +188,7 @@ def evaluate(
     Raises:
         RunError: no run, or no model yet, is there.
         TrackError: the track is unknown or no track.
+        ConfigError: the scene or the vehicle is unknown, or wrong.
     """
     storage = open_trained(config.run)
     reward = run_reward(storage, sandbox=config.sandbox)
@@ -197,7 +204,7 @@ def _evaluate(
     tracks = both_ways(tracks) if config.both_ways else tracks
     families = families_of([*tracks, *parts.tracks])
     vehicle = load_vehicle(config.vehicle) if config.vehicle else parts.vehicle
-    race = parts.config.race
+    kept, race = kept_scene(config.scene), parts.config.race
     worlds_of(race, config.trials)
     name, policy = load_version(storage, config.checkpoint)
     check_actions(config.run, policy, parts.metadata)
@@ -206,13 +213,19 @@ def _evaluate(
     colour = policy.blueprint.colour
     which = config.film or ("best" if len(tracks) <= _FILMED else "none")
     cars = Cars(first=0, count=config.trials)
-    asked: dict[str, Any] = {"seed": config.seed + _STREAM, "vehicle": vehicle, "threads": config.threads}
+    asked: dict[str, Any] = {
+        "seed": config.seed + _STREAM,
+        "vehicle": vehicle,
+        "threads": config.threads,
+        "scene": kept.scene,
+    }
     tasks = (parts.trials(track, reward, cars, **asked) for track in tracks)
     driven = [_drive(config, policy, task) for task in tasks]
     episodes = [episode for part in driven for episode in part]
     folder = _free_folder(storage, now())
     storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
-    for file, data in trial_files(config, tracks, vehicle, name, episodes).items():
+    noted = config.model_copy(update={"scene": kept.values})
+    for file, data in trial_files(noted, tracks, vehicle, name, episodes, kept.code).items():
         storage.write(f"{folder}/{file}", data)
     if reward.prints is not None and (printed := reward.prints.take()):
         storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
@@ -244,6 +257,7 @@ def _evaluate(
         tracks=found,
         train_seconds=float(state["progress"]["train_seconds"]) if state else 0.0,
         assisted=policy.blueprint.assisted,
+        scene=kept.scene.name,
         folder=folder,
     )
 

@@ -93,7 +93,7 @@ def open_replay(run: str, episode: int, evaluation: str | None = None, *, reward
     if asked.folder is not None:
         notes = read_trial_notes(storage, asked.folder)
         vehicle, track = notes.vehicle, notes.tracks[mates[0].number // notes.trials]
-        task = parts.trials(track, paid, cars, vehicle=vehicle)
+        task = parts.trials(track, paid, cars, vehicle=vehicle, scene=notes.scene)
     else:
         task = parts.task(paid, cars) if asked.update is None else parts.evaluation(paid, cars)
     replay = Replay(task, [mate.recipe for mate in mates], mates[0].phase)

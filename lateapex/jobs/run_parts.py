@@ -126,6 +126,7 @@ class RunParts:
         seed: int = 0,
         vehicle: Vehicle | None = None,
         threads: int | None = None,
+        scene: GivenScene = None,
     ) -> RacingTask:
         """Make the cars that drive the trials of one track after training.
 
@@ -136,10 +137,11 @@ class RunParts:
             seed: of what is drawn.
             vehicle: another than the run's.
             threads: that draw; as the run says if not given.
+            scene: what varies from trial to trial; nothing if not given, whatever the run's says.
         """
         changes = {"vehicle": vehicle, "threads": threads}
         shared = {**self._shared, **{name: value for name, value in changes.items() if value is not None}}
-        return RacingTask(track, cars.count, reward=reward, seed=seed, first_car=cars.first, **shared)
+        return RacingTask(track, cars.count, reward=reward, seed=seed, scene=scene, first_car=cars.first, **shared)
 
     def policy(self, task: RacingTask) -> Policy:
         """Build the networks for what a task's cars sense and do, with the run's first weights."""

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from pathlib import PurePath
+from typing import Any, NamedTuple, TypeAlias
 
 from lateapex.env.scenes import UserScenes, load_scenes
-from lateapex.env.user_code import in_run, is_reference
+from lateapex.env.user_code import file_of, in_run, is_reference, read_code
 from lateapex.world.scene_files import NONE, SceneRanges, parse_scene
 
 SceneSetting: TypeAlias = str | dict[str, Any]
 """As settings have it."""
+
+
+class KeptScene(NamedTuple):
+    """A scene, and what has to be kept so that it can be had again."""
+
+    scene: SceneRanges | UserScenes
+    values: SceneSetting
+    """The setting, whole; see `scene_values`."""
+    code: dict[str, str]
+    """Text of the class's file by its name; empty if it is none."""
+
+
+def kept_scene(setting: SceneSetting) -> KeptScene:
+    """Read what a setting names, or holds; raises as `scene_of`."""
+    code = {PurePath(file_of(name)).name: read_code(file_of(name)) for name in scene_files(setting)}
+    return KeptScene(scene_of(setting, code=code or None), scene_values(setting), code)
 
 
 def scene_of(

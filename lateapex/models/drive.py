@@ -30,13 +30,15 @@ def drive(
 ) -> list[EpisodeRecord]:
     """Drive one episode with every car of `task`, from `poses` `[N]`, or where the task's starts say.
 
+    Either is moved as the task's scene says.
+
     Returns:
         `[N]` records in the order of the cars, whatever the order in which they finished.
     """
     count, first = task.simulator.count, int(task.numbers[0])
     everyone = np.arange(count)
     recorder = EpisodeRecorder(task, "evaluation")
-    task.begin(everyone, poses)
+    task.begin(everyone, poses, moved=True)
     found: dict[int, EpisodeRecord] = {}
     while len(found) < count:
         actions = driver.greedy(task.observations, task.fresh)
