@@ -121,6 +121,8 @@ Out = Annotated[
 Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
 
 
+_MAY_CHANGE: Final = ("steps", "duration", "until_laps", "keep", "workers", "ray_address", "sandbox", "tensorboard")
+"""Flags that a resumed run takes."""
 _SETTINGS: Final = {"checkpoint": "pretrained_checkpoint", "transform": "transforms"}
 """Flags that have another name than the setting."""
 
@@ -164,7 +166,7 @@ def train(
 ) -> None:
     """Train a model, or go on with a run."""
     settings, changes = _given(context.params)
-    _check_resume(resume, {"config": config, **settings})
+    _check_resume(context.params)
     from lateapex.jobs import train as job
 
     shown = console(json_line)
@@ -204,12 +206,13 @@ def _noting(console: Console) -> Callable[[str], None]:
     return lambda line: console.print(f"note: {line}", markup=False)
 
 
-def _check_resume(resume: str | None, settings: Mapping[str, Any]) -> None:
+def _check_resume(flags: Mapping[str, Any]) -> None:
     """A resumed run keeps what it was started with."""
-    flags = {"pretrained": "from", "race": "race-type"} | {setting: flag for flag, setting in _SETTINGS.items()}
-    given = ["--" + flags.get(name, name).replace("_", "-") for name, value in settings.items() if value is not None]
-    if resume is not None and given:
-        raise ConfigError(f"--resume goes on with the run as it is; {given[0]} cannot be changed, leave it out")
+    kept = {name: value for name, value in flags.items() if name not in (*_MAY_CHANGE, "resume", "json_line")}
+    given = ["--" + name.replace("_", "-") for name, value in kept.items() if value not in (None, [], ())]
+    if flags["resume"] is not None and given:
+        flag = {"--pretrained": "--from"}.get(given[0], given[0])
+        raise ConfigError(f"--resume goes on with the run as it is; {flag} cannot be changed, leave it out")
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from pydantic import Field
 
 from lateapex.config import Config
@@ -32,6 +35,28 @@ class ExchangeConfig(Config):
     """How long the trainer waits for a store that does not answer, s."""
     keep: bool = False
     """Keep the batches as a dataset once they are accounted for."""
+
+
+FLAGS: Final = {"url": "--exchange", "shares": "--shares", "keep": "--keep-batches"}
+"""Those of the command line, by the settings that they set."""
+
+
+def check_given(values: Mapping[str, Any], source: str) -> None:
+    """See that settings of an exchange come with one.
+
+    Args:
+        values: those that were given.
+        source: where they come from, for messages.
+
+    Raises:
+        ConfigError: they would do nothing.
+    """
+    if values and values.get("url") is None:
+        name = next(iter(values))
+        raise ConfigError(
+            f"{source}: {FLAGS.get(name, f'exchange.{name}')} is given, but no exchange that it would be for; give "
+            "--exchange URL too (exchange.url), or leave it out"
+        )
 
 
 def share_cars(config: ExchangeConfig, cars: int, tracks: int = 1) -> int:

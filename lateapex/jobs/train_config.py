@@ -21,7 +21,7 @@ from lateapex.formats.hyperparameters import read_hyperparameters
 from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.jobs.config_file import read_config_file, read_text, settings_of_run
-from lateapex.jobs.exchange_config import ExchangeConfig
+from lateapex.jobs.exchange_config import ExchangeConfig, check_given
 from lateapex.jobs.presets import AlgorithmName, PresetName, of_hyperparameters, preset
 from lateapex.jobs.scenes import SceneSetting
 from lateapex.models.networks import NETWORKS
@@ -142,7 +142,9 @@ def train_config(values: Mapping[str, Any], source: str = "settings", file: str 
     layers = [inherited, filed, given]
     chosen = _chosen(reduce(merge, layers, {}))
     first = preset(chosen["network"], chosen["algorithm"], chosen["preset"])
-    return parse(TrainConfig, {**_merged([first, *layers], chosen["algorithm"]), **chosen}, source)
+    merged = _merged([first, *layers], chosen["algorithm"])
+    check_given(merged.get("exchange", {}), str(file) if "exchange" in filed else source)
+    return parse(TrainConfig, {**merged, **chosen}, source)
 
 
 def named_network(text: str, source: str) -> str | None:

@@ -274,6 +274,17 @@ def test_the_place_in_a_settings_file_is_relative_to_it(tmp_path):
     assert read_config_file(str(file))["exchange"]["url"] == "s3://bucket/meeting"
 
 
+def test_settings_of_an_exchange_that_is_not_there_are_refused_wherever_they_stand(tmp_path):
+    file = tmp_path / "train.toml"
+    file.write_text("[exchange]\nahead = 3\n")
+    with pytest.raises(ConfigError, match=r"train\.toml: exchange\.ahead is given, but no exchange"):
+        job.train_config({}, "command line", str(file))
+    # The place may be told beside the file, or the other way round.
+    assert job.train_config({"exchange": {"url": "meeting"}}, "command line", str(file)).exchange.ahead == 3
+    file.write_text('[exchange]\nurl = "meeting"\n')
+    assert job.train_config({"exchange": {"shares": 2}}, "command line", str(file)).exchange.shares == 2
+
+
 def test_the_command_line_trains_and_works(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with crew(tmp_path / "meeting", 2):
