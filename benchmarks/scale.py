@@ -17,6 +17,7 @@ The exchange is a SeaweedFS server on this machine where `weed` is installed (`m
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib
 import os
 import statistics
@@ -37,12 +38,12 @@ import numpy as np
 from harness import Quiet, median_of, parser, print_table, row, wait_for_idle, write_rows
 
 from lateapex.jobs.train import TrainConfig, train, train_config
-from lateapex.models.model_file import FORMAT, pack, unpack
-from lateapex.models.policy import Policy, state_of
+from lateapex.models.policy import Policy
 from lateapex.records import Record, UpdateRecord
 from lateapex.storage import open_storage
 from lateapex.workers.exchange import ExchangeSettings
 from lateapex.workers.trainer_side import open_exchange
+from lateapex.workers.weights import load_weights, pack_weights
 from lateapex.workers.worker_side import Seats
 
 TESTS = Path(__file__).parents[1] / "tests"
@@ -65,7 +66,7 @@ def main() -> None:
     made.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be given again")
     options = made.parse_args()
     parts = options.only or list(PARTS)
-    policy = _run(options, {}, updates=1).policy  # compiles, too
+    alone = _run(options, {}, updates=1)  # compiles, too
     quiet = wait_for_idle(timeout=options.timeout)
     rows: list[dict[str, Any]] = []
     with ExitStack() as around:
@@ -78,7 +79,7 @@ def main() -> None:
         if "batches" in parts:
             rows.append(_batches(quiet))
         if "version" in parts:
-            rows += _versions({options.network: policy, "lean": _lean(options)}, place, quiet)
+            rows += _versions({options.network: alone, "lean": _lean(options)}, place, quiet)
     print_table(rows)
     if options.json:
         write_rows(options.json, rows)
@@ -180,13 +181,15 @@ class Round(NamedTuple):
     update: float
     """Seconds of a mean update."""
     policy: Policy
+    bf16: bool
+    """Whether it computes in bfloat16."""
 
 
 def _run(options: argparse.Namespace, settings: dict[str, Any], updates: int) -> Round:
     moments, trainers = _Moments(), []
 
-    def observe(trainer: Any, *_: Any) -> Mapping[str, Any]:
-        trainers.append(trainer)
+    def observe(trainer: Any, _: Any, config: TrainConfig) -> Mapping[str, Any]:
+        trainers.append((trainer, config))
         if not options.learn:
             trainer._algorithm.update = lambda _: {}
         return {"moments": moments}
@@ -195,7 +198,8 @@ def _run(options: argparse.Namespace, settings: dict[str, Any], updates: int) ->
         train(_config(options, settings, updates + 1, f"{folder}/run"), observe)
     (begun, first), (ended, last) = moments.found[0], moments.found[-1]
     spent = statistics.mean(found["update"] for found in moments.seconds[1:])
-    return Round((last - first) / (ended - begun), spent, trainers[0].policy)
+    trainer, config = trainers[0]
+    return Round((last - first) / (ended - begun), spent, trainer.policy, config.precision == "bfloat16")
 
 
 def _config(options: argparse.Namespace, settings: dict[str, Any], updates: int, out: str) -> TrainConfig:
@@ -264,36 +268,36 @@ def _batches(quiet: Quiet) -> dict[str, Any]:
     return row("batches", BATCH_MB / seconds, "MB/s", quiet, way=f"ray, {BATCH_MB} MB", mark=MARKS["batches"])
 
 
-def _lean(options: argparse.Namespace) -> Policy:
+def _lean(options: argparse.Namespace) -> Round:
     """A small model, for comparison."""
-    return _run(argparse.Namespace(**{**vars(options), "network": "lean"}), {}, updates=1).policy
+    return _run(argparse.Namespace(**{**vars(options), "network": "lean"}), {}, updates=1)
 
 
-def _versions(policies: Mapping[str, Policy], place: str, quiet: Quiet) -> list[dict[str, Any]]:
+def _versions(runs: Mapping[str, Round], place: str, quiet: Quiet) -> list[dict[str, Any]]:
     """Versions of the models at an exchange."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         places = {"folder": folder} | ({"S3": place} if place else {})
-        for network, policy in policies.items():
+        for network, run in runs.items():
             for way, url in places.items():
                 told = {"way": f"exchange, {way}", "network": network}
-                rows += _versions_at(policy, f"{url}/{uuid.uuid4().hex}", told, quiet)
+                rows += _versions_at(run, f"{url}/{uuid.uuid4().hex}", told, quiet)
     return rows
 
 
-def _versions_at(policy: Policy, url: str, told: dict[str, Any], quiet: Quiet) -> list[dict[str, Any]]:
+def _versions_at(run: Round, url: str, told: dict[str, Any], quiet: Quiet) -> list[dict[str, Any]]:
     trainer = open_exchange(open_storage(url), ExchangeSettings(run="scale"), "trainer", lambda: None)
     worker = Seats(open_storage(url), "worker").take(patience_s=10.0)
-    published, fetched, size = [], [], 0
+    published, fetched, size, theirs = [], [], 0, copy.deepcopy(run.policy)
     for count in range(16):
         begun = time.perf_counter()
-        model = pack({"format": FORMAT, "weights": state_of(policy), "steps": count})
+        model = pack_weights(run.policy, count, bf16=run.bf16)
         trainer.publish(model)
         done = time.perf_counter()
         newest = worker.newest_version(after=count)
         if newest is None:
             raise RuntimeError(f"version {count + 1} was published and is not there")
-        unpack(newest.model, "a version")
+        load_weights(theirs, newest.model, "a version")
         published.append(1e3 * (done - begun))
         fetched.append(1e3 * (time.perf_counter() - done))
         size = len(model)

@@ -38,7 +38,8 @@ class Observed(MemoryStorage):
             assert pointer["version"] >= self.newest, "the pointer went back"
             self.newest = pointer["version"]
             if self.newest:
-                assert self.versions.setdefault(self.newest, self.files[pointer["name"]]) == self.files[pointer["name"]]
+                model = b"".join(self.files[part] for part, _ in pointer["parts"])
+                assert self.versions.setdefault(self.newest, model) == model, "a version changed"
         if name in self.tokens:
             token = unpack_json(data, name)["token"]
             assert token >= self.tokens[name], "a trainer wrote that others have replaced"

@@ -16,11 +16,10 @@ from typing import Final, Literal, NamedTuple, TypeVar
 from pydantic import Field
 
 from lateapex.config import Config
-from lateapex.errors import FormatError, LeaseLostError, RunError, StorageError
+from lateapex.errors import LeaseLostError, RunError, StorageError
 from lateapex.jobs.exchange_job import RUN_FILES, STORE_PATIENCE_S, one_share, owner, with_keys
 from lateapex.jobs.run_folder import run_reward
 from lateapex.jobs.run_parts import RunParts
-from lateapex.models.model_file import in_short, unpack
 from lateapex.models.policy import Policy
 from lateapex.storage import MemoryStorage, Storage, open_storage
 from lateapex.training.collect import Budget, LocalCollector
@@ -29,6 +28,7 @@ from lateapex.workers.exchange import read_settings
 from lateapex.workers.experience import to_batch
 from lateapex.workers.leases import Heartbeat
 from lateapex.workers.versions import ModelVersion, read_pointer
+from lateapex.workers.weights import load_weights
 from lateapex.workers.worker_side import Seats, WorkerSide
 
 T = TypeVar("T")
@@ -281,12 +281,7 @@ class _Driver:
             FormatError: it is none of this run's.
         """
         source = f"version {found.version} of the model"
-        content = unpack(found.model, source)
-        try:
-            self._policy.load_state_dict(content["weights"])
-            self._collector.steps = int(content["steps"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise FormatError(f"{source} does not fit the run's files: {in_short(error)}") from None
+        self._collector.steps = load_weights(self._policy, found.model, source)
         self.version = found.version
 
     def drive(self) -> Batch:

@@ -8,7 +8,7 @@ What a model remembers of a car from step to step is a `Memory`. It is handed in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -341,8 +341,14 @@ def _normalise_columns(weight: Tensor, norm: float, generator: torch.Generator) 
         weight.copy_(norm * random / random.norm(dim=1, keepdim=True))
 
 
-def state_of(module: nn.Module) -> dict[str, Any]:
-    """Weights by name, as contiguous copies that share no memory with the module."""
+def state_of(module: nn.Module, *, without: Container[str] = ()) -> dict[str, Any]:
+    """Weights by name, as contiguous copies that share no memory with the module.
+
+    Args:
+        without: names that are left out.
+    """
     return {
-        name: value.detach().clone(memory_format=torch.contiguous_format) for name, value in module.state_dict().items()
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in module.state_dict().items()
+        if name not in without
     }

@@ -31,7 +31,7 @@ MODELS: Final = "models/"
 BATCHES: Final = "batches/"
 ANNOUNCED: Final = "announced/"
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)

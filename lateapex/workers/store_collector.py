@@ -16,8 +16,7 @@ import numpy as np
 
 from lateapex.env.racing import RacingTask
 from lateapex.errors import FormatError, StorageError
-from lateapex.models.model_file import FORMAT, pack
-from lateapex.models.policy import Policy, state_of
+from lateapex.models.policy import Policy
 from lateapex.storage import Storage
 from lateapex.training.collect import Budget
 from lateapex.training.rollout import Rollout, joined
@@ -26,6 +25,7 @@ from lateapex.workers.experience import to_rollout
 from lateapex.workers.leases import Heartbeat, is_held
 from lateapex.workers.ledger import Ledger
 from lateapex.workers.trainer_side import Taken, TrainerSide
+from lateapex.workers.weights import pack_weights
 
 T = TypeVar("T")
 
@@ -66,6 +66,7 @@ class StoreCollector:
         task: cars like those of a share; they never drive.
         cars: all that the shares drive together.
         one_each: whether each batch makes an update of its own; else they are joined to one of all cars.
+        bf16: whether workers compute in bfloat16.
         patience_s: how long a store that does not answer is waited for.
         tell: called with each line that whoever watches may want to know.
         clock, sleep: this machine's time, s, and how to let it pass.
@@ -80,6 +81,7 @@ class StoreCollector:
         *,
         tell: Callable[[str], None],
         one_each: bool = False,
+        bf16: bool = False,
         patience_s: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -88,6 +90,7 @@ class StoreCollector:
         self.steps = 0
         """Taken so far, over all cars."""
         self._storage, self._one_each, self._patience_s, self._tell = storage, one_each, patience_s, tell
+        self._bf16 = bf16
         self._clock, self._sleep = clock, sleep
         self._wanted: Callable[[], bool] = lambda: True
         self._in_hand: list[_InHand] = []
@@ -110,7 +113,7 @@ class StoreCollector:
             StorageError: the store did not answer for longer than patience allows.
         """
         self._wanted, begun = budget.wanted, self._clock()
-        model = pack({"format": FORMAT, "weights": state_of(policy), "steps": self.steps})
+        model = pack_weights(policy, self.steps, bf16=self._bf16)
         if self._patiently(lambda: self.side.publish(model)) is None:
             return None
         pause, lonely = _LOOK_S, self._clock() + _LONELY_S

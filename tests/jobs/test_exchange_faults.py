@@ -307,7 +307,7 @@ def test_a_worker_stops_as_asked_while_it_waits(monkeypatch):
 
 def test_training_that_has_ended_is_no_reason_to_wait(monkeypatch):
     place = MemoryStorage()
-    place.write(POINTER, b'{"version": 3, "token": 1, "name": "models/x", "digest": "", "finished": true}')
+    place.write(POINTER, b'{"version": 3, "token": 1, "parts": [], "finished": true}')
     monkeypatch.setattr("lateapex.jobs.worker.open_storage", lambda url, patience_s: place)
     clock = Clock()
     assert work(WorkerConfig(exchange="x"), print, clock=clock, sleep=clock.sleep).ended == "finished"

@@ -14,6 +14,7 @@ from made_bucket import Bucket, Clock, made_storage
 
 from lateapex.errors import ConfigError, FormatError, LeaseLostError, RunError, StorageError
 from lateapex.storage import DiskStorage, MemoryStorage, open_storage
+from lateapex.workers import versions
 from lateapex.workers.exchange import ANNOUNCED, BATCHES, MODELS, SETTINGS, ExchangeSettings, read_settings
 from lateapex.workers.keys import KeyedStorage
 from lateapex.workers.ledger import BatchId
@@ -240,7 +241,7 @@ def test_settings_that_cannot_be_are_told(change):
 
 def test_settings_of_another_release_are_told():
     storage = MemoryStorage()
-    storage.write(SETTINGS, b'{"format": 2}')
+    storage.write(SETTINGS, b'{"format": 1}')
     with pytest.raises(FormatError, match=r"memory/exchange\.json is of another release"):
         read_settings(storage)
 
@@ -262,11 +263,26 @@ def test_a_version_that_the_store_changed_or_lost_is_told_not_used():
     storage = MemoryStorage()
     trainer_of(storage).publish(b"weights")
     pointer = read_pointer(storage)
-    storage.write(pointer.name, b"weight")
+    (part,) = pointer.parts
+    storage.write(part.name, b"weight")
     with pytest.raises(StorageError, match="is not what was written"):
         read_version(storage, pointer)
-    storage.delete(pointer.name)
+    storage.delete(part.name)
     with pytest.raises(StorageError, match="has lost models/00000001"):
+        read_version(storage, pointer)
+
+
+def test_a_large_version_lies_in_several_files_which_come_and_go_together(storage, monkeypatch):
+    monkeypatch.setattr(versions, "PART_BYTES", 4)
+    trainer, worker = trainer_of(storage), worker_of(storage)
+    for n in range(KEPT + 1):
+        trainer.publish(b"%010d" % n)
+        assert worker.newest_version(after=n) == (n + 1, b"%010d" % n)
+    pointer = read_pointer(storage)
+    assert [storage.read(part.name) for part in pointer.parts] == [b"0000", b"0000", b"04"]
+    assert len(storage.list(MODELS)) == 3 * KEPT
+    storage.delete(pointer.parts[1].name)
+    with pytest.raises(StorageError, match=f"has lost {pointer.parts[1].name}"):
         read_version(storage, pointer)
 
 

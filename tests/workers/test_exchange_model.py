@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -13,6 +14,7 @@ from made_batches import made_batch
 from made_exchange import FAULTS, TTL_S, KilledError, Plan, Trainer, World
 
 from lateapex.errors import LeaseLostError, RunError, StorageError
+from lateapex.workers import versions
 from lateapex.workers.exchange import ANNOUNCED, BATCHES, batch_name, batch_of, key_name
 from lateapex.workers.ledger import BatchId
 
@@ -27,6 +29,10 @@ SHARES, AHEAD, MAX_STALE = 2, 2, 1
 class Exchange(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
+        # Versions of several files, one after another: what threads do at once is then any order of the same.
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(versions, "PART_BYTES", 3)
+        self.patch.setattr(versions, "AT_ONCE", 1)
         self.world = World(shares=SHARES, ahead=AHEAD, max_stale=MAX_STALE)
         self.contents = itertools.count(1)
         self.versions: dict[BatchId, int] = {}
@@ -173,6 +179,10 @@ class Exchange(RuleBasedStateMachine):
             assert len(own) <= AHEAD
 
     def teardown(self):
+        self.patch.undo()
+        self.go_on_alone()
+
+    def go_on_alone(self):
         """Kill everybody and go on from the saved state until nothing is left: all must be accounted for."""
         for process in [*self.world.workers, *self.world.trainers]:
             process.storage.dead = True
