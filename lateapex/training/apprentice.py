@@ -62,6 +62,8 @@ class Apprentice:
         self.seed = seed
         self.bf16 = bf16
         self.rounds = 0
+        self.steps = 0
+        """Of the lesson so far, over all cars."""
         self.memory = Ring(config.capacity, FOLDER)
         self._optimizers = {
             name: torch.optim.Adam(part.parameters(), lr=config.learning_rate, eps=1e-5, fused=True)
@@ -73,13 +75,28 @@ class Apprentice:
         if rollout.labels is None:
             self.memory.clear()
             return self.after.update(rollout)
+        rate = self.learning_rate
+        for optimizer in self._optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        self.steps += rollout.rewards.size
         columns = {f"stem/{name}": value for name, value in rollout.actor_stem.items()}
         self.memory.add(
             {**columns, "memory": rollout.actor_memory, "fresh": rollout.fresh, "labels": rollout.labels},
         )
         measures = {**self._imitate(rollout.rewards.size), "value_loss": self._judge(rollout)}
         self.rounds += 1
-        return {**measures, "learning_rate": self.config.learning_rate}
+        if self.steps >= self.config.steps:
+            self.memory.clear()
+        return {**measures, "learning_rate": rate}
+
+    @property
+    def learning_rate(self) -> float:
+        """Adam's step size at this point of the lesson."""
+        first, last = self.config.learning_rate, self.config.final_learning_rate
+        if last is None:
+            return first
+        return first + (last - first) * min(self.steps / self.config.steps, 1.0)
 
     def _imitate(self, new: int) -> dict[str, float]:
         """Gradient steps of the actor on draws of what is remembered, `new` steps of it being new."""
@@ -145,6 +162,7 @@ class Apprentice:
         return {
             **{name: optimizer.state_dict() for name, optimizer in self._optimizers.items()},
             "rounds": self.rounds,
+            "steps": self.steps,
             "memory": self.memory.save(storage),
             "after": self.after.state(storage),
         }
@@ -154,6 +172,7 @@ class Apprentice:
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state[name])
         self.rounds = int(state["rounds"])
+        self.steps = int(state["steps"])
         self.memory.restore(state["memory"], storage)
         self.after.restore(state["after"], storage)
 

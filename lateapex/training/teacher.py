@@ -45,6 +45,8 @@ class TeacherConfig(Config):
     """Share of the lesson over which the teacher hands over the wheel, from all steps to none; 0: it never drives."""
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0)
     """Adam's step size in the lesson."""
+    final_learning_rate: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Adam's step size at the end of the lesson, to which it falls with each step; as `learning_rate` if not given."""
     epochs: float = Field(default=2.0, gt=0.0, le=100.0)
     """Steps learned from in each round, drawn from all that are remembered, in multiples of the new ones."""
     batch_size: int = Field(default=128, ge=1)

@@ -186,12 +186,42 @@ def test_rollouts_without_labels_are_the_next_algorithms_and_the_memory_is_given
     assert len(apprentice.memory) == 0
 
 
+def test_with_the_last_round_of_the_lesson_the_memory_is_given_up() -> None:
+    collector, policy = lesson(steps=64)
+    apprentice, storage = Apprentice(policy, TeacherConfig(steps=64), After(), discount=0.9), MemoryStorage()
+    kept = []
+    for _ in range(2):
+        apprentice.update(collector.collect(policy, Budget(10)))
+        apprentice.state(storage)
+        apprentice.tidy(storage)
+        kept.append(sorted(storage.files))
+    assert kept == [["model/lesson/0-10.pt"], []]
+
+
+def test_the_step_size_falls_with_the_steps_of_the_lesson_to_its_end() -> None:
+    collector, policy = lesson(steps=4000)
+    config = TeacherConfig(steps=160, learning_rate=1e-3, final_learning_rate=2e-4)
+    apprentice = Apprentice(policy, config, After(), discount=0.9)
+    rates = [
+        apprentice.update(collector.collect(policy, Budget(10)))["learning_rate"] for _ in range(5)
+    ]  # 40 steps each
+    np.testing.assert_allclose(rates, [1e-3, 8e-4, 6e-4, 4e-4, 2e-4], rtol=1e-12)
+    assert {group["lr"] for item in apprentice._optimizers.values() for group in item.param_groups} == {rates[-1]}
+
+
+def test_the_step_size_stays_where_none_is_given_for_the_end() -> None:
+    collector, policy = lesson(steps=4000)
+    apprentice = Apprentice(policy, TeacherConfig(steps=80), After(), discount=0.9)
+    rates = [apprentice.update(collector.collect(policy, Budget(10)))["learning_rate"] for _ in range(3)]
+    assert rates == [1e-3] * 3
+
+
 # --------------------------------------------------------------------------------------------------- reproducible
 
 
 def rounds(network: str, count: int, resumed_after: int | None = None) -> Policy:
     collector, policy = lesson(steps=4000, network=network)
-    config, storage = TeacherConfig(batch_size=16, capacity=100), MemoryStorage()
+    config, storage = TeacherConfig(batch_size=16, capacity=100, steps=500, final_learning_rate=1e-4), MemoryStorage()
     apprentice = Apprentice(policy, config, After(), discount=0.9, seed=4)
     for number in range(count):
         apprentice.update(collector.collect(policy, Budget(10)))
