@@ -87,7 +87,8 @@ class UserScenes:
         self._drawn = DrawnScenes(self.ranges)
         if not self.samples and not self.ranges.ranges:
             raise ConfigError(f'{self.source} lets nothing vary; give it a table such as car = {{"grip": [0.6, 1.4]}}')
-        self._try_out()
+        self.varied = frozenset(self.ranges.ranges) | self._tried_out()
+        """Names of what its ranges let vary, and of what `sample` changed when it was tried out."""
 
     def draw(self, seed: int, cars: NDArray[np.int64], episodes: NDArray[np.int64]) -> NDArray[Any]:
         """Draw from the streams that belong to each car and episode."""
@@ -110,8 +111,8 @@ class UserScenes:
             raise ConfigError(f'{where} returned {found!r}; a dictionary such as {{"car.grip": 0.9}} is needed')
         return {name: _value(name, value, where) for name, value in found.items()}
 
-    def _try_out(self) -> None:
-        """See that the values of an episode depend on nothing but its generator, car and number."""
+    def _tried_out(self) -> frozenset[str]:
+        """See that the values of an episode depend on nothing but its generator, car and number; what is not usual."""
         cars = np.arange(_TRIED)
         once, again = (self.draw(0, cars, np.zeros_like(cars)) for _ in range(2))
         for item in QUANTITIES:
@@ -121,6 +122,7 @@ class UserScenes:
                     f"{self.source}: sample gave {item.name} {values} for the same car and episode; "
                     "take all that is random from rng"
                 )
+        return frozenset(item.name for item in QUANTITIES if (once[item.name] != item.neutral).any())
 
 
 GivenScene: TypeAlias = Scenes | SceneRanges | type[Any] | str | None

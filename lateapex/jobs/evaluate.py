@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -29,7 +29,7 @@ from lateapex.jobs.named_tracks import both_ways, load_tracks
 from lateapex.jobs.recorded import things_along
 from lateapex.jobs.run_folder import open_trained, run_reward
 from lateapex.jobs.run_parts import Cars, RunParts, check_actions
-from lateapex.jobs.scenes import SceneSetting, kept_scene
+from lateapex.jobs.scenes import SceneSetting, kept_scene, varies_light
 from lateapex.jobs.trial_files import trial_files
 from lateapex.models.drive import drive, patience
 from lateapex.models.policy import Policy
@@ -213,25 +213,19 @@ def _evaluate(
     colour = policy.blueprint.colour
     which = config.film or ("best" if len(tracks) <= _FILMED else "none")
     cars = Cars(first=0, count=config.trials)
-    asked: dict[str, Any] = {
-        "seed": config.seed + _STREAM,
-        "vehicle": vehicle,
-        "threads": config.threads,
-        "scene": kept.scene,
-    }
-    tasks = (parts.trials(track, reward, cars, **asked) for track in tracks)
+    asked: dict[str, Any] = {"seed": config.seed + _STREAM, "vehicle": vehicle, "threads": config.threads}
+    tasks = (parts.trials(track, reward, cars, scene=kept.scene, **asked) for track in tracks)
     driven = [_drive(config, policy, task) for task in tasks]
     episodes = [episode for part in driven for episode in part]
     folder = _free_folder(storage, now())
-    storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
     noted = config.model_copy(update={"scene": kept.values})
-    for file, data in trial_files(noted, tracks, vehicle, name, episodes, kept.code).items():
-        storage.write(f"{folder}/{file}", data)
-    if reward.prints is not None and (printed := reward.prints.take()):
-        storage.write(f"{folder}/reward_prints.log", printed.encode(errors="replace"))
-    entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
-    storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
-    for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint, race).items():
+    files = {
+        **trial_files(noted, tracks, vehicle, name, episodes, kept.code),
+        "reward_prints.log": reward.prints.take().encode(errors="replace") if reward.prints is not None else b"",
+    }
+    _write(storage, folder, files, episodes)
+    light = varies_light(kept.scene)
+    for file, text in evaluation_files(tracks, folder, config.trials, config.checkpoint, race, light=light).items():
         storage.write(file, text.encode())
     suffixes = [""] if len(tracks) == 1 else [f"-{place}-{track.name}" for place, track in enumerate(tracks)]
     found: list[TrackTrials] = []
@@ -260,6 +254,16 @@ def _evaluate(
         scene=kept.scene.name,
         folder=folder,
     )
+
+
+def _write(storage: Storage, folder: str, files: Mapping[str, bytes], episodes: list[EpisodeRecord]) -> None:
+    """Write traces and metrics of all trials, and those of the other files that hold anything."""
+    storage.write(f"{folder}/evaluation-simtrace/0-iteration.csv", write_simtrace(enumerate(episodes)).encode())
+    for file, data in files.items():
+        if data:
+            storage.write(f"{folder}/{file}", data)
+    entries = [evaluation_entry(episode, trial) for trial, episode in enumerate(episodes, 1)]
+    storage.write(f"metrics/evaluation/{folder}.json", write_metrics(entries, None).encode())
 
 
 def _drive(config: EvaluateConfig, policy: Policy, task: RacingTask) -> list[EpisodeRecord]:

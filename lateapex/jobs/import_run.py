@@ -22,14 +22,14 @@ from lateapex.config import Config
 from lateapex.errors import ConfigError, FormatError, HyperparameterError, LateapexError, RunError, StorageError
 from lateapex.formats.checkpoints import read_checkpoints, read_coach_checkpoint
 from lateapex.formats.env_file import read_env
-from lateapex.formats.job_yaml import Parameters, first, read_parameters, write_parameters
+from lateapex.formats.job_yaml import Parameters, first, is_true, read_parameters, write_parameters
 from lateapex.formats.json_text import parse_object
 from lateapex.formats.model_metadata import Bounds, ModelMetadata, read_metadata
 from lateapex.formats.training_log import JobLog, read_log
 from lateapex.jobs.archive import ENDINGS, Contents, opened
 from lateapex.jobs.import_layout import Found, Layout, Passed, Role, family, is_wanted, job_kind, layout_of, models_in
 from lateapex.jobs.import_steps import Steps, learning_lines
-from lateapex.jobs.job_parameters import track_of
+from lateapex.jobs.job_parameters import LIGHT, track_of
 from lateapex.jobs.run_folder import HYPERPARAMETERS, METADATA, REWARD, SETTINGS, free_name
 from lateapex.storage import DiskStorage, is_far, open_storage
 from lateapex.world.official import official_routes
@@ -130,6 +130,10 @@ class _Import:
         logs = [(file, log) for file in self.layout.of("log") if (log := self._log(file)) is not None]
         logs.sort(key=lambda pair: job_kind(pair[0].name) == "evaluation")  # what training says counts first
         parameters = self._parameters(logs)
+        if any(is_true(first(one, LIGHT)) for one in parameters):
+            self.notes.append(
+                f"its parameters ask for {LIGHT}: light and colours varied; --scene original does that here"
+            )
         description = self._metadata(logs)
         hyperparameters = self._hyperparameters(logs)
         self._first("reward", REWARD, lambda text, _: text)

@@ -16,6 +16,8 @@ from lateapex.formats.job_yaml import Parameters, first, is_true, world_of, writ
 from lateapex.jobs.race_settings import parameters_of_race
 from lateapex.world.track import REVERSED, Track
 
+LIGHT: Final = "ENABLE_DOMAIN_RANDOMIZATION"
+"""Key by which the original varies light and the colours of objects."""
 _BUCKET: Final = "bucket"
 _FOLDER: Final = "rl-deepracer-sagemaker"
 _TIME_TRIAL: Final = RaceConfig()
@@ -33,12 +35,15 @@ def training_files(
     trials: int,
     race: RaceConfig = _TIME_TRIAL,
     metric: str = "progress",
+    *,
+    light: bool = False,
 ) -> dict[str, str]:
     """The files of a training run by name.
 
     Args:
         trials: how often each evaluation drives, on all tracks together.
         metric: by which the best model is chosen.
+        light: whether light and colours of objects vary.
     """
     moved = starts.scheme == "random" or starts.advance > 0.0
     shared = {
@@ -55,12 +60,18 @@ def training_files(
         "SAGEMAKER_SHARED_S3_PREFIX": _FOLDER,
         "SIMTRACE_S3_PREFIX": _FOLDER,
     }
-    texts = (write_parameters({"JOB_TYPE": "TRAINING", **_race(track, race), **shared}) for track in tracks)
+    texts = (write_parameters({"JOB_TYPE": "TRAINING", **_race(track, race, light), **shared}) for track in tracks)
     return dict(zip(training_names(len(tracks)), texts, strict=True))
 
 
 def evaluation_files(
-    tracks: Sequence[Track], evaluation: str, trials: int, checkpoint: str, race: RaceConfig = _TIME_TRIAL
+    tracks: Sequence[Track],
+    evaluation: str,
+    trials: int,
+    checkpoint: str,
+    race: RaceConfig = _TIME_TRIAL,
+    *,
+    light: bool = False,
 ) -> dict[str, str]:
     """The files of an evaluation by name.
 
@@ -69,6 +80,7 @@ def evaluation_files(
         trials: of each track, with starts spread evenly round the lap; on a road with two ends all at its beginning.
         checkpoint: best or last.
         race: that is driven.
+        light: whether light and colours of objects vary.
     """
     penalties = {"OFF_TRACK_PENALTY": str(race.off_track_penalty), "COLLISION_PENALTY": str(race.collision_penalty)}
     shared = {
@@ -88,7 +100,7 @@ def evaluation_files(
     texts = []
     for track in tracks:
         advance = {"ROUND_ROBIN_ADVANCE_DIST": str(1.0 / trials if track.closed else 0.0)}
-        texts.append(write_parameters({"JOB_TYPE": "EVALUATION", **_race(track, race), **shared, **advance}))
+        texts.append(write_parameters({"JOB_TYPE": "EVALUATION", **_race(track, race, light), **shared, **advance}))
     return dict(zip(names, texts, strict=True))
 
 
@@ -98,13 +110,13 @@ def track_of(parameters: Parameters) -> str:
     return world + REVERSED if world and is_true(first(parameters, "REVERSE_DIR")) else world
 
 
-def _race(track: Track, race: RaceConfig) -> dict[str, str | list[str]]:
+def _race(track: Track, race: RaceConfig, light: bool) -> dict[str, str | list[str]]:
     """What is the same in training and evaluation."""
     return {
         "WORLD_NAME": track.name,
         "REVERSE_DIR": _truth(track.reversed),
         **parameters_of_race(race),
-        "ENABLE_DOMAIN_RANDOMIZATION": "false",
+        LIGHT: _truth(light),
         **_CAR,
         "METRICS_S3_BUCKET": _BUCKET,
         "SIMTRACE_S3_BUCKET": _BUCKET,

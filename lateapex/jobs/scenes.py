@@ -57,6 +57,12 @@ def scene_values(setting: SceneSetting) -> SceneSetting:
     return found.to_values() if found.ranges else NONE
 
 
+def varies_light(scene: SceneRanges | UserScenes) -> bool:
+    """Whether it varies what the original's domain randomisation does: the light, or how objects look."""
+    varied = scene.varied if isinstance(scene, UserScenes) else scene.ranges
+    return any(name.startswith(("light.", "object.")) for name in varied)
+
+
 def scene_files(*settings: SceneSetting) -> list[str]:
     """Those of some settings that name classes in files, as `train_inputs.user_files` takes them."""
     return [setting for setting in settings if isinstance(setting, str) and is_reference(setting)]

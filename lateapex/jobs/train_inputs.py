@@ -19,7 +19,7 @@ from lateapex.jobs.exchange_config import share_cars
 from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_assisted, run_metadata
-from lateapex.jobs.scenes import scene_files, scene_of
+from lateapex.jobs.scenes import scene_files, scene_of, varies_light
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_network import check_network, network_class
@@ -45,7 +45,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
     worlds_of(config.race, config.cars)
     if config.exchange.url is not None:
         worlds_of(config.race, share_cars(config.exchange, config.cars, len(tracks)))
-    scene_of(config.scene)
+    scene = scene_of(config.scene)
     reward, _ = read_reward(config.reward)
     metadata = default_metadata()
     if config.model_metadata is not None:
@@ -66,6 +66,7 @@ def read_inputs(config: TrainConfig) -> Inputs:
             config.trainer.evaluation_trials,
             config.race,
             config.trainer.best_model_metric,
+            light=varies_light(scene),
         ),
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_scenes import DUSK, write_dusk
 from small_runs import small_run
 
 from lateapex.env.starts import StartConfig
@@ -15,8 +17,9 @@ from lateapex.formats.job_yaml import read_parameters
 from lateapex.jobs.check_params import check_yaml
 from lateapex.jobs.evaluate import EvaluateConfig, evaluate
 from lateapex.jobs.import_run import ImportConfig, import_run
-from lateapex.jobs.job_parameters import evaluation_files, track_of, training_files, training_names
+from lateapex.jobs.job_parameters import LIGHT, evaluation_files, track_of, training_files, training_names
 from lateapex.jobs.named_tracks import load_tracks
+from lateapex.jobs.scenes import scene_of, varies_light
 
 NAMES = ("oval", "kidney@reversed", "folded")
 TRACKS = dict(zip(NAMES, load_tracks(",".join(NAMES)), strict=True))
@@ -98,3 +101,50 @@ def test_a_run_and_its_evaluations_are_imported_with_the_tracks_that_their_files
 def test_the_track_of_a_run_is_that_of_its_parameters(tmp_path: Path) -> None:
     run = small_run(tmp_path / "run", track="kidney@reversed")
     assert import_run(ImportConfig(source=str(run), out=str(tmp_path / "copy"))).world == "kidney@reversed"
+
+
+def test_light_that_varies_is_told_in_the_files_of_runs_and_evaluations_and_on_import(tmp_path: Path) -> None:
+    run = small_run(tmp_path / "run", scene="original", trainer={"steps": 32})
+    for scene in ("none", "original"):
+        config = EvaluateConfig(run=str(run), trials=1, film="none", scene=scene)
+        evaluate(config, lambda: datetime.datetime(2026, 1, 2))
+    told = {path.name: read_parameters(path.read_text(), path.name)[LIGHT] for path in run.glob("*.yaml")}
+    assert told == {
+        "training_params.yaml": "true",
+        "eval_params_20260102000000.yaml": "false",
+        "eval_params_20260102000001.yaml": "true",
+    }
+    notes = import_run(ImportConfig(source=str(run), out=str(tmp_path / "copy"))).notes
+    asked = f"its parameters ask for {LIGHT}: light and colours varied; --scene original does that here"
+    assert asked in notes
+    (run / "training_params.yaml").unlink()
+    (run / "eval_params_20260102000001.yaml").unlink()
+    assert asked not in import_run(ImportConfig(source=str(run), out=str(tmp_path / "other"))).notes
+
+
+@pytest.mark.parametrize(
+    ("setting", "varies"),
+    [
+        ("none", False),
+        ("original", True),
+        ("sim2real", True),
+        ({"car": {"grip": 0.5}, "colour": {"road": [0.5, 1.5]}}, False),
+        ({"object": {"tint": 1.0}}, True),
+    ],
+)
+def test_what_varies_as_in_the_original_is_the_light_and_the_look_of_objects(setting: Any, varies: bool) -> None:
+    assert varies_light(scene_of(setting)) == varies
+
+
+def test_what_a_class_draws_by_itself_counts_too(tmp_path: Path) -> None:
+    assert varies_light(scene_of(write_dusk(tmp_path)))
+    assert not varies_light(
+        scene_of(
+            write_dusk(
+                tmp_path / "other",
+                text=DUSK.replace("light.red", "car.slip")
+                .replace('"light.blue": 0.5 + dark / 2, ', "")
+                .replace("base =", "_base ="),
+            )
+        )
+    )
