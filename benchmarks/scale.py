@@ -181,15 +181,13 @@ class Round(NamedTuple):
     update: float
     """Seconds of a mean update."""
     policy: Policy
-    bf16: bool
-    """Whether it computes in bfloat16."""
 
 
 def _run(options: argparse.Namespace, settings: dict[str, Any], updates: int) -> Round:
     moments, trainers = _Moments(), []
 
-    def observe(trainer: Any, _: Any, config: TrainConfig) -> Mapping[str, Any]:
-        trainers.append((trainer, config))
+    def observe(trainer: Any, *_: Any) -> Mapping[str, Any]:
+        trainers.append(trainer)
         if not options.learn:
             trainer._algorithm.update = lambda _: {}
         return {"moments": moments}
@@ -198,8 +196,7 @@ def _run(options: argparse.Namespace, settings: dict[str, Any], updates: int) ->
         train(_config(options, settings, updates + 1, f"{folder}/run"), observe)
     (begun, first), (ended, last) = moments.found[0], moments.found[-1]
     spent = statistics.mean(found["update"] for found in moments.seconds[1:])
-    trainer, config = trainers[0]
-    return Round((last - first) / (ended - begun), spent, trainer.policy, config.precision == "bfloat16")
+    return Round((last - first) / (ended - begun), spent, trainers[0].policy)
 
 
 def _config(options: argparse.Namespace, settings: dict[str, Any], updates: int, out: str) -> TrainConfig:
@@ -291,7 +288,7 @@ def _versions_at(run: Round, url: str, told: dict[str, Any], quiet: Quiet) -> li
     published, fetched, size, theirs = [], [], 0, copy.deepcopy(run.policy)
     for count in range(16):
         begun = time.perf_counter()
-        model = pack_weights(run.policy, count, bf16=run.bf16)
+        model = pack_weights(run.policy, count)
         trainer.publish(model)
         done = time.perf_counter()
         newest = worker.newest_version(after=count)

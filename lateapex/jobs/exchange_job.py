@@ -79,7 +79,6 @@ def store_collector(parts: RunParts, storage: Storage, task: RacingTask, tell: C
         config.cars,
         # What remembers steps by their cars' places wants as many cars each time.
         one_each=config.algorithm == "sac" or config.trainer.rollout_episodes is not None,
-        bf16=config.precision == "bfloat16",
         patience_s=config.exchange.patience_s,
         tell=tell,
     )

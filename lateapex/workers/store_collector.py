@@ -66,7 +66,6 @@ class StoreCollector:
         task: cars like those of a share; they never drive.
         cars: all that the shares drive together.
         one_each: whether each batch makes an update of its own; else they are joined to one of all cars.
-        bf16: whether workers compute in bfloat16.
         patience_s: how long a store that does not answer is waited for.
         tell: called with each line that whoever watches may want to know.
         clock, sleep: this machine's time, s, and how to let it pass.
@@ -81,7 +80,6 @@ class StoreCollector:
         *,
         tell: Callable[[str], None],
         one_each: bool = False,
-        bf16: bool = False,
         patience_s: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -90,7 +88,6 @@ class StoreCollector:
         self.steps = 0
         """Taken so far, over all cars."""
         self._storage, self._one_each, self._patience_s, self._tell = storage, one_each, patience_s, tell
-        self._bf16 = bf16
         self._clock, self._sleep = clock, sleep
         self._wanted: Callable[[], bool] = lambda: True
         self._in_hand: list[_InHand] = []
@@ -113,7 +110,7 @@ class StoreCollector:
             StorageError: the store did not answer for longer than patience allows.
         """
         self._wanted, begun = budget.wanted, self._clock()
-        model = pack_weights(policy, self.steps, bf16=self._bf16)
+        model = pack_weights(policy, self.steps)
         if self._patiently(lambda: self.side.publish(model)) is None:
             return None
         pause, lonely = _LOOK_S, self._clock() + _LONELY_S

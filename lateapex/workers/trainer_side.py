@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 from lateapex.errors import FormatError, LeaseLostError, RunError
 from lateapex.storage import Storage, Tagged
 from lateapex.storage_check import require_conditional_writes
-from lateapex.workers import versions
 from lateapex.workers.batch_format import Batch, unpack
 from lateapex.workers.exchange import (
     ANNOUNCED,
@@ -34,6 +33,7 @@ from lateapex.workers.exchange import (
 )
 from lateapex.workers.leases import Lease, Leases, read_token
 from lateapex.workers.ledger import TRAINED, BatchId, Ledger
+from lateapex.workers.versions import Publisher
 
 Snapshot = Mapping[str, Any]
 
@@ -48,15 +48,20 @@ class Taken(NamedTuple):
 class TrainerSide:
     """An exchange, held by this process. Made by `open_exchange`."""
 
-    def __init__(self, storage: Storage, settings: ExchangeSettings, lease: Lease, ledger: Ledger) -> None:
+    def __init__(
+        self, storage: Storage, settings: ExchangeSettings, lease: Lease, ledger: Ledger, publisher: Publisher
+    ) -> None:
         self.settings, self.lease, self.ledger = settings, lease, ledger
-        self.version = 0
-        """The newest that is published."""
-        self._storage = storage
+        self._storage, self._publisher = storage, publisher
         self._waiting: dict[BatchId, Announcement] = {}
         self._in_hand: set[BatchId] = set()
         # Accounted for, and not deleted yet.
         self._over: set[BatchId] = set()
+
+    @property
+    def version(self) -> int:
+        """The newest that is published; 0: none yet."""
+        return self._publisher.version
 
     def publish(self, model: bytes) -> int:
         """Make `model` the newest version; returns its number, one more than that of the newest so far.
@@ -66,8 +71,7 @@ class TrainerSide:
         Raises:
             LeaseLostError: another trainer has taken over.
         """
-        self.version = versions.publish(self._storage, self.lease.token, model)
-        return self.version
+        return self._publisher.publish(model)
 
     def take(self, at_most: int) -> list[Taken]:
         """Return batches that wait: those of older versions first, then all shares in turn.
@@ -112,7 +116,7 @@ class TrainerSide:
         return {"run": self.settings.run, "ledger": self.ledger.plain(), "over": sorted(map(str, self._over))}
 
     def settle(self, snapshot: Snapshot) -> None:
-        """Delete what a snapshot accounts for, once the state that it is part of has been saved.
+        """Delete what a snapshot accounts for, once the state that it is part of has been saved; old versions, too.
 
         Raises:
             LeaseLostError: another trainer has taken over; nothing is deleted.
@@ -123,6 +127,7 @@ class TrainerSide:
             if not self.settings.keep:
                 self._storage.delete(batch_name(batch))
             self._over.discard(batch)
+        self._publisher.tidy()
 
     def sweep(self) -> None:
         """Account for what dead workers began and never announced; remove what came back after it was deleted."""
@@ -136,7 +141,7 @@ class TrainerSide:
         Raises:
             LeaseLostError: another trainer has taken over.
         """
-        versions.finish(self._storage, self.lease.token)
+        self._publisher.finish()
         self.sweep()
         for batch in [*self._waiting, *self._in_hand, *self._unannounced()]:
             self._in_hand.discard(batch)
@@ -278,7 +283,7 @@ _LOOKS: Final = 7
 def _take_over(
     storage: Storage, settings: ExchangeSettings, lease: Lease, saved: Callable[[], Snapshot | None]
 ) -> TrainerSide:
-    pointer = versions.claim(storage, lease.token)
+    publisher = Publisher(storage, lease.token)
     settled = Ledger.from_plain(_move_ledger(storage, lease.token, lambda plain: plain))
     snapshot = saved()
     if snapshot is None and settled.produced:
@@ -289,8 +294,7 @@ def _take_over(
     ledger = Ledger.from_plain(snapshot["ledger"]) if snapshot is not None else Ledger()
     # What a later state than this one had accounted for is gone: it shall count as lost.
     ledger.learn_of(settled)
-    side = TrainerSide(storage, settings, lease, ledger)
-    side.version = pointer.version
+    side = TrainerSide(storage, settings, lease, ledger, publisher)
     if snapshot is not None:
         side._over |= set(_ids(snapshot["over"]))
     return side

@@ -70,8 +70,7 @@ def read_version(storage: Storage, pointer: Pointer) -> ModelVersion:
         StorageError: the store has not kept what was written.
     """
     while True:
-        tasks = [functools.partial(_read, storage, part) for part in pointer.parts]
-        found = _all(tasks, at_once=AT_ONCE > 1 < len(tasks))
+        found = _all([functools.partial(_read, storage, part) for part in pointer.parts])
         lost = [part.name for part, data in zip(pointer.parts, found, strict=True) if data is None]
         if not lost:
             return ModelVersion(pointer.version, b"".join(data for data in found if data is not None))
@@ -93,82 +92,70 @@ def _read(storage: Storage, part: Part) -> bytes | None:
     return data
 
 
-def claim(storage: Storage, token: int) -> Pointer:
-    """Let the pointer refuse all trainers before this one, and say that training goes on.
+class Publisher:
+    """The trainer's hand on the versions. To be made is to claim: the pointer refuses all trainers before this one.
+
+    Args:
+        storage: the exchange.
+        token: of the trainer's lease.
 
     Raises:
-        LeaseLostError: a later trainer was here.
+        LeaseLostError: a later trainer was here; so do all its methods.
     """
-    return _move(storage, token, lambda found: found._replace(token=token, finished=False))
 
+    def __init__(self, storage: Storage, token: int) -> None:
+        self._storage, self._token = storage, token
+        self._tagged = _tagged(storage)
+        self._move(lambda found: found._replace(token=token, finished=False))
 
-def publish(storage: Storage, token: int, model: bytes) -> int:
-    """Make `model` the newest version; returns its number, one more than that of the newest so far.
+    @property
+    def version(self) -> int:
+        """The newest that is published; 0: none yet."""
+        return _pointer(self._tagged).version
 
-    Raises:
-        LeaseLostError: another trainer has taken over; nothing is changed.
-    """
-    pieces = [model[at : at + PART_BYTES] for at in range(0, len(model), PART_BYTES)]
+    def publish(self, model: bytes) -> int:
+        """Make `model` the newest version; returns its number, one more than that of the newest so far."""
+        pieces = [model[at : at + PART_BYTES] for at in range(0, len(model), PART_BYTES)]
 
-    def write(version: int, number: int) -> Part:
-        # The name tells trainers, and a trainer's attempts, apart: none overwrites what a late pointer may name.
-        digest = _digest(pieces[number])
-        part = Part(f"{MODELS}{version:08d}-{token:06d}-{number:02d}-{digest[:16]}.pt", digest)
-        storage.write(part.name, pieces[number])
-        return part
+        def write(version: int, number: int) -> Part:
+            # The name tells trainers, and a trainer's attempts, apart: none overwrites what a late pointer may name.
+            digest = _digest(pieces[number])
+            part = Part(f"{MODELS}{version:08d}-{self._token:06d}-{number:02d}-{digest[:16]}.pt", digest)
+            self._storage.write(part.name, pieces[number])
+            return part
 
-    def next_one(found: Pointer) -> Pointer:
-        version, parts = found.version + 1, range(len(pieces))
-        tasks: list[Callable[[], Part | None]] = [functools.partial(write, version, number) for number in parts]
-        tasks.append(functools.partial(_tidy, storage, found.version))
-        written = _all(tasks, at_once=AT_ONCE > 1 < len(pieces))
-        return Pointer(version, token, tuple(part for part in written if part is not None))
+        def next_one(found: Pointer) -> Pointer:
+            version = found.version + 1
+            written = _all([functools.partial(write, version, number) for number in range(len(pieces))])
+            return Pointer(version, self._token, tuple(written))
 
-    return _move(storage, token, next_one).version
+        self._move(next_one)
+        return self.version
 
+    def finish(self) -> None:
+        """Tell the workers that training has ended."""
+        self._move(lambda found: found._replace(finished=True))
 
-def _tidy(storage: Storage, version: int) -> None:
-    """Make room for the version after this one."""
-    for name in storage.list(MODELS):
-        if _version_of(name) <= version - KEPT + 1:
-            storage.delete(name)
+    def tidy(self) -> None:
+        """Delete the versions that are too old for anybody to read."""
+        for name in self._storage.list(MODELS):
+            if _version_of(name) <= self.version - KEPT:
+                self._storage.delete(name)
 
-
-def _version_of(name: str) -> int:
-    return int(name.removeprefix(MODELS).partition("-")[0])
-
-
-def _all(tasks: Sequence[Callable[[], T]], *, at_once: bool) -> list[T]:
-    """Do some things in turn or at once, and return what came of them, in order; raises what the first of them did."""
-    if not at_once:
-        return [task() for task in tasks]
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        return list(threads.map(lambda task: task(), tasks))
-
-
-def finish(storage: Storage, token: int) -> None:
-    """Tell the workers that training has ended.
-
-    Raises:
-        LeaseLostError: another trainer has taken over.
-    """
-    _move(storage, token, lambda found: found._replace(finished=True))
-
-
-def _move(storage: Storage, token: int, change: Callable[[Pointer], Pointer]) -> Pointer:
-    while True:
-        found = _tagged(storage)
-        before = _unpack(found.data) if found else Pointer()
-        if before.token > token:
-            raise LeaseLostError(f"another trainer has taken over {storage.url}; this one ends")
-        after = change(before)
-        data = json.dumps(after._asdict()).encode()
-        if found is None:
-            tag = storage.put_if_absent(POINTER, data)
-        else:
-            tag = storage.compare_and_swap(POINTER, found.tag, data)
-        if tag is not None:
-            return after
+    def _move(self, change: Callable[[Pointer], Pointer]) -> None:
+        while True:
+            before = _pointer(self._tagged)
+            if before.token > self._token:
+                raise LeaseLostError(f"another trainer has taken over {self._storage.url}; this one ends")
+            data = json.dumps(change(before)._asdict()).encode()
+            if self._tagged is None:
+                tag = self._storage.put_if_absent(POINTER, data)
+            else:
+                tag = self._storage.compare_and_swap(POINTER, self._tagged.tag, data)
+            if tag is not None:
+                self._tagged = Tagged(data, tag)
+                return
+            self._tagged = _tagged(self._storage)
 
 
 def _tagged(storage: Storage) -> Tagged | None:
@@ -176,6 +163,22 @@ def _tagged(storage: Storage) -> Tagged | None:
         return storage.read_tagged(POINTER)
     except RunError:
         return None
+
+
+def _pointer(tagged: Tagged | None) -> Pointer:
+    return _unpack(tagged.data) if tagged else Pointer()
+
+
+def _version_of(name: str) -> int:
+    return int(name.removeprefix(MODELS).partition("-")[0])
+
+
+def _all(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """Do some things at once, and return what came of them, in order; raises what the first of them did."""
+    if 1 in (AT_ONCE, len(tasks)):
+        return [task() for task in tasks]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return list(threads.map(lambda task: task(), tasks))
 
 
 def _unpack(data: bytes) -> Pointer:

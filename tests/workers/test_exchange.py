@@ -255,6 +255,7 @@ def test_only_the_newest_versions_stay_and_a_slow_reader_gets_a_newer_one(storag
     slow = read_pointer(storage)
     for n in range(KEPT):
         trainer.publish(b"%d" % n)
+    trainer.settle(trainer.snapshot())
     assert len(storage.list(MODELS)) == KEPT
     assert read_version(storage, slow) == (KEPT + 1, b"%d" % (KEPT - 1))
 
@@ -280,6 +281,7 @@ def test_a_large_version_lies_in_several_files_which_come_and_go_together(storag
         assert worker.newest_version(after=n) == (n + 1, b"%010d" % n)
     pointer = read_pointer(storage)
     assert [storage.read(part.name) for part in pointer.parts] == [b"0000", b"0000", b"04"]
+    trainer.settle(trainer.snapshot())
     assert len(storage.list(MODELS)) == 3 * KEPT
     storage.delete(pointer.parts[1].name)
     with pytest.raises(StorageError, match=f"has lost {pointer.parts[1].name}"):
