@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from made_models import small_policy
 from made_tasks import small_task
 
 from lateapex.env.race_config import RaceConfig
@@ -15,6 +17,9 @@ from lateapex.env.starts import RandomStarts, RoundRobinStarts
 from lateapex.formats.model_metadata import read_metadata
 from lateapex.training.collect import LocalCollector
 from lateapex.training.rollout import Rollout
+from lateapex.training.teacher import Teacher, state_driver
+from lateapex.workers.crew import Share
+from lateapex.world.vehicle import Vehicle
 
 CHANCE = """
 import random
@@ -62,6 +67,38 @@ def collector(
     given = {"track": "oval", "starts": RandomStarts(), "max_steps": 20, **settings}
     task = small_task(cars=cars, reward=reward, seed=3, first_car=first_car, **given)
     return LocalCollector(task, cars=of, **more)
+
+
+CARS = 6
+"""Of a whole crew."""
+
+
+class Maker:
+    """Shares of a kind of task."""
+
+    def __init__(self, first: int, cars: int, settings: dict[str, Any], more: dict[str, Any] | None = None) -> None:
+        self.first, self.cars, self.settings, self.more = first, cars, settings, more or {}
+
+    def begin(self) -> None:
+        pass
+
+    def __call__(self) -> Share:
+        found = made(self.cars, self.first, self.settings, self.more)
+        return Share(found, small_policy(found.task, seed=99))
+
+
+def made(cars: int, first: int, settings: dict[str, Any], more: dict[str, Any]) -> LocalCollector:
+    found = collector(cars, first, settings, CARS, **{key: more[key] for key in more if key != "lesson"})
+    if "lesson" in more:
+        driver = state_driver("centre_line", found.task.tracks, Vehicle())
+        found._teacher = Teacher(driver, more["lesson"])
+    return found
+
+
+def makers(counts: Sequence[int], settings: dict[str, Any], more: dict[str, Any] | None = None) -> list[Maker]:
+    """Of shares of so many cars each."""
+    firsts = [sum(counts[:place]) for place in range(len(counts))]
+    return [Maker(first, count, settings, more) for first, count in zip(firsts, counts, strict=True)]
 
 
 def fields(rollout: Rollout) -> dict[str, np.ndarray]:

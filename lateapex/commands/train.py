@@ -91,6 +91,13 @@ Workers = Annotated[
     int | None,
     typer.Option(help="Processes that drive, each a share of the cars, on a Ray cluster; 0, the default: this one."),
 ]
+MaxStale = Annotated[
+    int | None,
+    typer.Option(
+        help="With --workers: versions of the model that their experience may be behind; then nobody waits for "
+        "anybody. 0, the default: all wait, and the result does not depend on them."
+    ),
+]
 RayAddress = Annotated[
     str | None,
     typer.Option(
@@ -121,7 +128,8 @@ Out = Annotated[
 Resume = Annotated[str | None, typer.Option(help="Run folder to go on with.")]
 
 
-_MAY_CHANGE: Final = ("steps", "duration", "until_laps", "keep", "workers", "ray_address", "sandbox", "tensorboard")
+_WORKERS: Final = ("workers", "max_stale", "ray_address")
+_MAY_CHANGE: Final = ("steps", "duration", "until_laps", "keep", *_WORKERS, "sandbox", "tensorboard")
 """Flags that a resumed run takes."""
 _SETTINGS: Final = {"checkpoint": "pretrained_checkpoint", "transform": "transforms"}
 """Flags that have another name than the setting."""
@@ -152,6 +160,7 @@ def train(
     keep: Keep = None,
     cars: Cars = None,
     workers: Workers = None,
+    max_stale: MaxStale = None,
     ray_address: RayAddress = None,
     precision: Precision = None,
     sandbox: Sandbox = None,
@@ -187,9 +196,9 @@ def train(
 def _given(flags: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What flags say, by the names of settings: what makes a run, and what may change when it is resumed."""
     bounds = {name: flags[name] for name in ("steps", "duration", "until_laps", "keep")}
-    crew = {"count": flags["workers"], "ray_address": flags["ray_address"]}
+    crew = {"count": flags["workers"], "max_stale": flags["max_stale"], "ray_address": flags["ray_address"]}
     changes = {"trainer": bounds, "workers": crew, "sandbox": flags["sandbox"], "tensorboard": flags["tensorboard"]}
-    others = {*bounds, *changes, "ray_address", "config", "resume", "json_line"}
+    others = {*bounds, *changes, *_WORKERS, "config", "resume", "json_line"}
     settings: dict[str, Any] = {_SETTINGS.get(name, name): value for name, value in flags.items() if name not in others}
     settings["transforms"] = settings["transforms"] or None  # none given are an empty list
     if (race_type := settings.pop("race_type")) is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 from lateapex.env.reward_base import Reward
@@ -16,6 +16,7 @@ from lateapex.jobs.train_config import TrainConfig
 from lateapex.models.policy import BLOCK
 from lateapex.storage import MemoryStorage, Storage
 from lateapex.training.collect import Collector
+from lateapex.workers.async_crew import AsyncCrew
 from lateapex.workers.crew import WORKPLACES, Crew, Share
 
 
@@ -46,6 +47,8 @@ def collecting(parts: RunParts, storage: Storage, reward: Reward, tell: Callable
         yield parts.collector(parts.task(reward))
         return
     spans = shares(config.cars, workers.count, config.race.cars)
+    if workers.max_stale:
+        _check_asynchronous(config, spans)
     make = WORKPLACES.get(workers.workplace)
     files = input_files(storage)
     if config.cars < BLOCK * len(spans):
@@ -53,12 +56,39 @@ def collecting(parts: RunParts, storage: Storage, reward: Reward, tell: Callable
             f"{len(spans)} workers share {config.cars} cars, and a network decides for {BLOCK} in the time of one: "
             f"--cars {BLOCK * len(spans)} costs each of them little more"
         )
-    workplace = make([ShareMaker(files, config, span, reward.source) for span in spans], workers, tell)
-    try:
-        task = parts.task(reward, Cars(first=0, count=config.race.cars))
-        yield Crew(workplace, [span.count for span in spans], task)
-    finally:
-        workplace.close()
+    with ExitStack() as around:
+        makers = [ShareMaker(files, config, span, reward.source) for span in spans]
+        workplace = around.enter_context(closing(make(makers, workers, tell)))
+        task, counts = parts.task(reward, Cars(first=0, count=config.race.cars)), [span.count for span in spans]
+        if not workers.max_stale:
+            yield Crew(workplace, counts, task)
+            return
+        one_each = config.trainer.rollout_episodes is not None
+        crew = AsyncCrew(workplace, counts, task, max_stale=workers.max_stale, one_each=one_each)
+        yield around.enter_context(closing(crew))
+
+
+def _check_asynchronous(config: TrainConfig, spans: Sequence[Cars]) -> None:
+    """See that workers who do not wait can bring what the settings ask for.
+
+    Raises:
+        ConfigError: they cannot.
+    """
+    workers, world, count = config.workers, config.race.cars, len(spans)
+    if config.trainer.rollout_episodes is not None and workers.max_stale < count:
+        raise ConfigError(
+            f"workers.max_stale is {workers.max_stale}, and trainer.rollout_episodes makes each worker's rollout an "
+            f"update of its own, so {count} workers are {count} versions behind; give --max-stale {count} or more, or 0"
+        )
+    remembers = {"algorithm sac": config.algorithm == "sac", "a teacher": config.teacher.kind != "none"}
+    needing = [name for name, given in remembers.items() if given]
+    if needing and len({span.count for span in spans}) > 1:
+        each = count * (BLOCK if BLOCK % world == 0 and config.cars >= BLOCK * count else world)
+        near = each * max(round(config.cars / each), 1)
+        raise ConfigError(
+            f"{config.cars} cars are not as many for each of {count} workers, which {needing[0]} needs where they do "
+            f"not wait for each other; give --cars {near}, or --max-stale 0"
+        )
 
 
 def shares(cars: int, count: int, world: int = 1) -> list[Cars]:

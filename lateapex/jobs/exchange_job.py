@@ -15,6 +15,7 @@ from lateapex.jobs.run_parts import Cars, RunParts
 from lateapex.jobs.train_config import TrainConfig
 from lateapex.storage import Storage, open_storage
 from lateapex.training.checkpoint import load_state
+from lateapex.workers.async_crew import AsyncCrew
 from lateapex.workers.exchange import TRAINER, read_settings, unpack_json
 from lateapex.workers.keys import KeyedStorage
 from lateapex.workers.leases import is_held
@@ -106,7 +107,7 @@ def _made_place(url: str, keys: str | None) -> Storage:
     return KeyedStorage(place, open_storage(keys, STORE_PATIENCE_S))
 
 
-def closed_account(collector: StoreCollector, storage: Storage) -> Ledger:
+def closed_account(collector: StoreCollector | AsyncCrew, storage: Storage) -> Ledger:
     """Account for all batches when training has ended, and write that into the run folder."""
     ledger = collector.end()
     storage.write(LEDGER_FILE, (json.dumps(ledger.summary(), indent=1) + "\n").encode())

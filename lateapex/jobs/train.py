@@ -51,6 +51,7 @@ from lateapex.storage import Storage, is_far
 from lateapex.storage_gathered import gathered
 from lateapex.training.checkpoint import STATE, version_files
 from lateapex.training.trainer import Outcome, Trainer
+from lateapex.workers.async_crew import AsyncCrew
 from lateapex.workers.ledger import Ledger
 from lateapex.workers.store_collector import StoreCollector
 from lateapex.world.track import Track
@@ -103,7 +104,7 @@ class TrainResult:
     assisted: tuple[str, ...] = ()
     """What helped beside the reward and the sensors."""
     ledger: Ledger | None = None
-    """What became of all batches, where workers at an exchange made them."""
+    """What became of all batches, where workers made them whom nobody waits for."""
 
 
 Observe = Callable[[Trainer, Storage, TrainConfig], Mapping[str, Sink]]
@@ -203,7 +204,7 @@ def _assembled(
         algorithm=make_algorithm(config, policy, parts.code),
         storage=storage,
         sinks={"files": files, **_further_sinks(config, storage, reward)},
-        account=collector if isinstance(collector, StoreCollector) else None,
+        account=collector if isinstance(collector, StoreCollector | AsyncCrew) else None,
     )
     return trainer, files
 
@@ -246,7 +247,7 @@ def _run(
             drop_run(storage)
         raise
     result = _result(storage, outcome, trainer, time.perf_counter() - begun)
-    if isinstance(trainer.collector, StoreCollector):
+    if isinstance(trainer.collector, StoreCollector | AsyncCrew):
         result = replace(result, ledger=closed_account(trainer.collector, storage))
     return result
 

@@ -144,7 +144,17 @@ def train_config(values: Mapping[str, Any], source: str = "settings", file: str 
     first = preset(chosen["network"], chosen["algorithm"], chosen["preset"])
     merged = _merged([first, *layers], chosen["algorithm"])
     check_given(merged.get("exchange", {}), str(file) if "exchange" in filed else source)
+    _check_workers(merged.get("workers", {}), str(file) if "workers" in filed else source)
     return parse(TrainConfig, {**merged, **chosen}, source)
+
+
+def _check_workers(values: Mapping[str, Any], source: str) -> None:
+    """See that a bound on what workers bring comes with workers, or with the word that there are none."""
+    if values.get("max_stale") and "count" not in values:
+        raise ConfigError(
+            f"{source}: --max-stale (workers.max_stale) is given, but no workers that it is for; give --workers N "
+            "too, or leave it out; at an exchange it is max_stale of the table [exchange]"
+        )
 
 
 def named_network(text: str, source: str) -> str | None:

@@ -239,11 +239,14 @@ class LocalCollector:
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Return to a snapshot."""
+        """Return to a snapshot; one that says `anew` is of cars whose unfinished episodes cannot go on."""
         self.task.restore(snapshot["task"])
         self._recorder.restore(snapshot["recorder"])
         self.steps = int(snapshot["steps"])
         self._memory = None if snapshot["memory"] is None else Memory(**snapshot["memory"])
+        if snapshot.get("anew"):
+            self._recorder.forget()
+            self.task.begin(self._everyone)
 
 
 class _Drive(NamedTuple):

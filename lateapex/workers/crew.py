@@ -6,6 +6,7 @@ machines of one kind: all draws go by the cars' numbers, and inference runs in b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -31,6 +32,9 @@ class WorkersConfig(Config):
 
     count: int = Field(default=0, ge=0)
     """Processes that drive, each a share of the cars; 0: this one drives all. Results do not depend on it."""
+    max_stale: int = Field(default=0, ge=0)
+    """Versions that the policy of a rollout may be behind the newest. 0: all wait for each other and for the update;
+    else nobody does, older rollouts are not learned from but counted, and results depend on who is how fast."""
     workplace: str = "ray"
     """Where they are: ray, or local: in this process, one after the other, to try what shares do."""
     ray_address: str = "local"
@@ -38,6 +42,19 @@ class WorkersConfig(Config):
     this machine, for the time of the run."""
     wait_seconds: float = Field(default=300.0, gt=0.0)
     """How long a worker waits for a free core, which a cluster may be starting; then it shares one with others."""
+
+
+class Order(NamedTuple):
+    """A rollout that a mate drives by itself."""
+
+    steps: int
+    """Of each car, at most."""
+    episodes: int | None
+    """Where given: it ends as soon as so many of the share have ended."""
+    whole: bool
+    """See `Budget`."""
+    taken: int
+    """Steps of all cars that were learned from before it: exploration and lessons go by them."""
 
 
 class Brought(NamedTuple):
@@ -82,6 +99,15 @@ class Share:
         prints = reward.prints.fetch() if reward.prints else ("", 0)
         return Brought(rollout, self.state(), reward.calls - self._calls, prints)
 
+    def roll(self, weights: Weights, order: Order) -> Brought:
+        """Drive a rollout from its beginning to its end."""
+        self._collector.steps = order.taken
+        self.drive(weights, 0)
+        for _ in range(order.steps):
+            if self.drive(None, 1) >= (order.episodes or math.inf):
+                break
+        return self.finish(order.episodes if order.whole else None)
+
     def state(self) -> State:
         """Everything that the next rollout depends on, but for the weights."""
         return self._collector.snapshot()
@@ -111,7 +137,7 @@ class Maker(Protocol):
 
 
 class Mate(Protocol):
-    """Drives a share of the cars. Nothing here waits but `ended`, `brought` and `state`."""
+    """Drives a share of the cars. Only `ended`, `brought` and `state` wait, but for what drives in this process."""
 
     def drive(self, weights: Any, steps: int) -> None:
         """Begin a rollout with weights that were published, or go on with it if they are None."""
@@ -125,8 +151,16 @@ class Mate(Protocol):
         """End the rollout; see Share."""
         ...
 
+    def roll(self, weights: Any, order: Order) -> None:
+        """Drive a whole rollout with weights that were published."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether what was asked for last is there."""
+        ...
+
     def brought(self) -> Brought:
-        """What it brought."""
+        """What the rollout brought."""
         ...
 
     def state(self) -> State:
@@ -142,6 +176,12 @@ class Workplace(Protocol):
     """Where mates work."""
 
     mates: Sequence[Mate]
+    meanwhile: bool
+    """Whether mates drive while this process does something else."""
+
+    def wait(self, mates: Sequence[Mate], seconds: float) -> Sequence[Mate]:
+        """Wait for whichever of some mates is ready first, at most for so long; returns those who may be."""
+        ...
 
     def publish(self, weights: Weights) -> Any:
         """Let all mates have some weights; returns what `Mate.drive` takes for them."""
@@ -152,8 +192,8 @@ class Workplace(Protocol):
         ...
 
 
-class Crew:
-    """Cars that are shared out among the mates of a workplace, in the order of their numbers.
+class SharedCars:
+    """Cars that are shared out among the mates of a workplace, in the order of their numbers: what all crews are.
 
     Args:
         workplace: where the mates are.
@@ -169,6 +209,33 @@ class Crew:
         self._counts = list(counts)
         self._states: list[State] = []
         self._note([mate.state() for mate in workplace.mates])
+
+    def restore(self, snapshot: State) -> None:
+        """Return to a snapshot of as many cars, whoever drove them."""
+        states = split_state(snapshot, self._counts)
+        for mate, state in zip(self._workplace.mates, states, strict=True):
+            mate.restore(state)
+        self._note(states)
+
+    def _account(self, brought: Sequence[Brought]) -> None:
+        """Tell the reward here what those of the mates did: as long as the slowest, since they did it at once."""
+        reward = self.task.reward
+        slowest = max(brought, key=lambda each: sum(each.rollout.seconds.values()))
+        reward.calls += slowest.calls
+        reward.seconds += slowest.rollout.seconds["reward"]
+        if reward.prints:
+            for text, left_out in (each.prints for each in brought):
+                reward.prints.add_counted(text, left_out)
+
+    def _note(self, states: Sequence[State]) -> None:
+        """Keep where all shares are, and count the episodes of the cars here."""
+        self._states = list(states)
+        episodes: NDArray[Any] = np.concatenate([state["task"]["episodes"] for state in states])
+        self.task.episodes[:] = episodes[: len(self.task.episodes)]
+
+
+class Crew(SharedCars):
+    """Mates who wait for each other: together they bring what one collector of all cars brings."""
 
     def collect(self, policy: Policy, budget: Budget) -> Rollout:
         """Let all mates drive; episodes go on from rollout to rollout."""
@@ -195,32 +262,9 @@ class Crew:
             if sum(mate.ended() for mate in self._workplace.mates) >= episodes:
                 break
 
-    def _account(self, brought: Sequence[Brought]) -> None:
-        """Tell the reward here what those of the mates did: as long as the slowest, which all waited for."""
-        reward = self.task.reward
-        slowest = max(brought, key=lambda each: sum(each.rollout.seconds.values()))
-        reward.calls += slowest.calls
-        reward.seconds += slowest.rollout.seconds["reward"]
-        if reward.prints:
-            for text, left_out in (each.prints for each in brought):
-                reward.prints.add_counted(text, left_out)
-
-    def _note(self, states: Sequence[State]) -> None:
-        """Keep where all shares are, and count the episodes of the cars here."""
-        self._states = list(states)
-        episodes: NDArray[Any] = np.concatenate([state["task"]["episodes"] for state in states])
-        self.task.episodes[:] = episodes[: len(self.task.episodes)]
-
     def snapshot(self) -> dict[str, Any]:
         """All cars, as those of a LocalCollector."""
         return joined_states(self._states)
-
-    def restore(self, snapshot: State) -> None:
-        """Return to a snapshot of as many cars, whoever drove them."""
-        states = split_state(snapshot, self._counts)
-        for mate, state in zip(self._workplace.mates, states, strict=True):
-            mate.restore(state)
-        self._note(states)
 
 
 class LocalMate:
@@ -243,6 +287,14 @@ class LocalMate:
         """End the rollout now."""
         self._brought = self._share.finish(whole)
 
+    def roll(self, weights: Weights, order: Order) -> None:
+        """Drive now."""
+        self._brought = self._share.roll(weights, order)
+
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
     def brought(self) -> Brought:
         """Answer at once."""
         if self._brought is None:
@@ -264,6 +316,12 @@ class LocalWorkplace:
     def __init__(self, makers: Sequence[Maker], settings: Any = None, tell: Any = None) -> None:
         del settings, tell
         self.mates = [LocalMate(maker) for maker in makers]
+        self.meanwhile = False
+
+    def wait(self, mates: Sequence[Mate], seconds: float) -> Sequence[Mate]:
+        """All are ready."""
+        del seconds
+        return mates
 
     def publish(self, weights: Weights) -> Weights:
         """Hand them on as they are."""

@@ -20,19 +20,24 @@ _SPECIAL: Final = ("cars", "clock", "things")
 """All else of a task's snapshot are arrays with a row for each car, or mappings of such."""
 
 
-def joined_states(parts: Sequence[State]) -> dict[str, Any]:
+def joined_states(parts: Sequence[State], steps: int | None = None) -> dict[str, Any]:
     """Return the snapshot of all cars, from those of shares in the order of the cars' numbers.
+
+    Args:
+        steps: taken so far over all cars, where shares need not be equally far; whoever goes on from there begins new
+            episodes then.
 
     Raises:
         ValueError: the shares are not equally far, or hold what was unknown when this was written.
     """
-    if len(clocks := {(part["task"]["clock"], part["steps"]) for part in parts}) > 1:
+    if steps is None and len(clocks := {(part["task"]["clock"], part["steps"]) for part in parts}) > 1:
         raise ValueError(f"shares are not equally far: {sorted(clocks)}")
     return {
         "task": _joined_tasks([part["task"] for part in parts]),
         "recorder": _joined([part["recorder"] for part in parts]),
-        "steps": parts[0]["steps"],
+        "steps": parts[0]["steps"] if steps is None else steps,
         "memory": _joined_memories([part["memory"] for part in parts]),
+        **({} if steps is None else {"anew": True}),
     }
 
 
@@ -47,12 +52,14 @@ def split_state(whole: State, counts: Sequence[int]) -> list[dict[str, Any]]:
         raise ValueError(f"a snapshot of {found} cars, not {sum(counts)}")
     ends = list(accumulate(counts))
     spans = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
+    anew = {"anew": True} if whole.get("anew") else {}
     return [
         {
             "task": _task_of(whole["task"], span),
             "recorder": _cut(whole["recorder"], span),
             "steps": whole["steps"],
             "memory": _memory_of(whole["memory"], span),
+            **anew,
         }
         for span in spans
     ]
@@ -62,7 +69,7 @@ def _joined_tasks(tasks: Sequence[State]) -> dict[str, Any]:
     for task in tasks:
         _refuse_others(task)
     joined: dict[str, Any] = {name: _joined([task[name] for task in tasks]) for name in _per_car(tasks[0])}
-    joined["clock"] = tasks[0]["clock"]
+    joined["clock"] = max(task["clock"] for task in tasks)
     joined["cars"] = np.concatenate([task["cars"] for task in tasks])
     counts, worlds = ([len(task["cars"]) for task in tasks], [_worlds(task) for task in tasks])
     joined["cars"]["world"] += _before(worlds, counts)

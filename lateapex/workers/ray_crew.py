@@ -27,12 +27,13 @@ from ray.exceptions import (
 from lateapex import errors
 from lateapex.errors import ConfigError, LateapexError, TrainingError
 from lateapex.workers.arrays import to_arrays, to_tensors
-from lateapex.workers.crew import Brought, Maker, Share, State, Weights, WorkersConfig
+from lateapex.workers.crew import Brought, Maker, Mate, Order, Share, State, Weights, WorkersConfig
 
 _LOST: Final = (RayActorError, ObjectLostError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
 """How it shows that an actor, its machine, or what it brought is gone."""
 _TRIES: Final = 5  # actors in a row that one share loses before it is given up
 _TOLD_S: Final = 10.0  # that actors wait for cores until it is told
+_LOOK_S: Final = 1.0  # from one look at all actors to the next, while none of them brings anything
 _KNOCK_S: Final = 10.0  # that the head of a cluster may take to answer
 _ENVIRONMENT: Final = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}}
 
@@ -82,6 +83,10 @@ class _Actor:
     def finish(self, whole: int | None) -> Any:
         """See Share; returns what failed before."""
         return self._told(lambda: to_arrays(self._share.finish(whole)))
+
+    def roll(self, weights: Any, order: Order) -> Any:
+        """See Share."""
+        return self._told(lambda: to_arrays(self._share.roll(to_tensors(weights), order)))
 
     def _told(self, do: Callable[[], Any]) -> Any:
         """What `do` gives, unless something failed: nobody asks what each call came to."""
@@ -133,6 +138,24 @@ class RayMate:
             return self._actor.finish.remote(whole)
 
         self._ask(lambda: self._actor.finish.remote(whole), again)
+
+    def roll(self, weights: Any, order: Order) -> None:
+        """Ask the actor."""
+
+        def again() -> Any:
+            self._actor.restore.remote(self._state)
+            return self._actor.roll.remote(weights, order)
+
+        self._ask(lambda: self._actor.roll.remote(weights, order), again)
+
+    def ready(self) -> bool:
+        """Look, without waiting."""
+        return self.look(0.0)
+
+    @property
+    def asked(self) -> Any:
+        """What stands for the answer until it is there."""
+        return self._asked
 
     def brought(self) -> Brought:
         """Wait for the actor."""
@@ -246,6 +269,20 @@ class RayWorkplace:
         ]
         for mate in self.mates:
             mate.others = [other for other in self.mates if other is not mate]
+        self.meanwhile = True
+        self._looked = time.monotonic()
+
+    def wait(self, mates: Sequence[Mate], seconds: float) -> Sequence[Mate]:
+        """Wait for one of them; now and then return all, so that those who wait for a core are looked after."""
+        asked = {mate.asked: mate for mate in self.mates if mate in mates}
+        if not asked:
+            time.sleep(seconds)
+            return []
+        done, _ = ray.wait(list(asked), timeout=seconds)
+        if done or time.monotonic() - self._looked < _LOOK_S:
+            return [asked[each] for each in done]
+        self._looked = time.monotonic()
+        return mates
 
     def publish(self, weights: Weights) -> Any:
         """Put them into the object store."""

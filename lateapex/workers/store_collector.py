@@ -12,19 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
-import numpy as np
-
 from lateapex.env.racing import RacingTask
 from lateapex.errors import FormatError, StorageError
 from lateapex.models.policy import Policy
 from lateapex.storage import Storage
 from lateapex.training.collect import Budget
-from lateapex.training.rollout import Rollout, joined
+from lateapex.training.rollout import Rollout
 from lateapex.workers.exchange import share_name
 from lateapex.workers.experience import to_rollout
+from lateapex.workers.in_hand import Held, InHand
 from lateapex.workers.leases import Heartbeat, is_held
 from lateapex.workers.ledger import Ledger
-from lateapex.workers.trainer_side import Taken, TrainerSide
+from lateapex.workers.trainer_side import TrainerSide
 from lateapex.workers.weights import pack_weights
 
 T = TypeVar("T")
@@ -43,18 +42,6 @@ class _Heard(NamedTuple):
 
     at: float
     gap: float
-
-
-class _InHand(NamedTuple):
-    """A batch that no update was made of yet."""
-
-    taken: Taken
-    rollout: Rollout
-
-    @property
-    def kind(self) -> tuple[Any, ...]:
-        """What those have in common that can be joined."""
-        return len(self.rollout.rewards), self.rollout.labels is None, *sorted(self.rollout.actor_stem)
 
 
 class StoreCollector:
@@ -87,10 +74,12 @@ class StoreCollector:
         self.task, self.cars, self.side = task, cars, side
         self.steps = 0
         """Taken so far, over all cars."""
-        self._storage, self._one_each, self._patience_s, self._tell = storage, one_each, patience_s, tell
+        self._storage, self._patience_s, self._tell = storage, patience_s, tell
         self._clock, self._sleep = clock, sleep
         self._wanted: Callable[[], bool] = lambda: True
-        self._in_hand: list[_InHand] = []
+        together = 1 if one_each else side.settings.shares
+        # Where fewer workers than shares are there, a lesson's memory would get as many cars only by chance.
+        self._in_hand = InHand(together, side.settings.max_stale, lessons_alone=True)
         self._heard: dict[int, _Heard] = {}
         self._told: Counter[str] = Counter(side.ledger.discarded)
         self._swept = clock()
@@ -209,49 +198,27 @@ class StoreCollector:
                 self._tell(str(error))
                 self.side.discard(taken.id, "torn")
             else:
-                self._in_hand.append(_InHand(taken, rollout))
+                self._in_hand.add(Held(taken.id, taken.batch.version, rollout))
         return bool(found)
 
-    def _enough(self) -> list[_InHand]:
-        """What the next update is made of, all of one kind; empty while more has to come."""
-        self._drop_stale()
-        some = [each for each in self._in_hand if each.kind == self._in_hand[0].kind]
-        if not some:
-            return []
-        if self._one_each or some[0].rollout.labels is not None:
-            return some[:1]
-        cars = 0
-        for count, each in enumerate(some, 1):
-            cars += each.rollout.rewards.shape[1]
-            if cars >= self.cars:
-                return some[:count]
-        return some if self._all_wait() else []
-
-    def _drop_stale(self) -> None:
-        """What was left over from updates before may have become too old."""
-        for place in reversed(range(len(self._in_hand))):
-            if self._behind(self._in_hand[place]) > self.side.settings.max_stale:
-                self.side.discard(self._in_hand.pop(place).taken.id, "stale")
+    def _enough(self) -> list[Held]:
+        """What the next update is made of; empty while more has to come."""
+        # What was left over from updates before may have become too old.
+        for batch in self._in_hand.drop_stale(self.side.version):
+            self.side.discard(batch, "stale")
+        return self._in_hand.enough() or (self._in_hand.enough(no_more=True) if self._all_wait() else [])
 
     def _all_wait(self) -> bool:
         """Whether no share of a living worker may send more until a state was saved."""
         now, settings = self._clock(), self.side.settings
         alive = {share for share, heard in self._heard.items() if now - heard.at < settings.ttl_s + 2.0 * heard.gap}
-        held = self.side.unsettled() + Counter(each.taken.id.share for each in self._in_hand)
+        held = self.side.unsettled() + self._in_hand.shares()
         return all(held[share] >= settings.ahead for share in alive)
 
-    def _behind(self, each: _InHand) -> int:
-        return self.side.version - each.taken.batch.version
-
-    def _joined(self, some: list[_InHand]) -> Rollout:
-        rollouts = []
+    def _joined(self, some: list[Held]) -> Rollout:
         for each in some:
-            behind, cars = self._behind(each), each.rollout.rewards.shape[1]
-            rollouts.append(each.rollout._replace(behind=np.full(cars, behind, np.int64) if behind else None))
-            self.side.trained(each.taken.id)
-        chosen = {each.taken.id for each in some}
-        self._in_hand = [each for each in self._in_hand if each.taken.id not in chosen]
-        rollout = joined(rollouts)
+            self.side.trained(each.id)
+        rollout = self._in_hand.take(some, self.side.version)
         self.steps += rollout.rewards.size
         self.task.episodes["episode"][0] += sum(episode.car == 0 for episode in rollout.episodes)
         return rollout

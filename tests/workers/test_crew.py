@@ -8,48 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_crews import TASKS, collector, fields
+from made_crews import CARS, TASKS, Maker, collector, fields, made, makers
 from made_models import small_policy
 
 from lateapex.env.race_config import RaceConfig
 from lateapex.models.policy import Policy
 from lateapex.training.collect import Budget, LocalCollector
 from lateapex.training.exploration import ExplorationConfig
-from lateapex.training.teacher import Teacher, TeacherConfig, state_driver
+from lateapex.training.teacher import TeacherConfig
 from lateapex.workers.arrays import to_arrays, to_tensors
-from lateapex.workers.crew import Crew, LocalWorkplace, Share
+from lateapex.workers.crew import Crew, LocalWorkplace
 from lateapex.workers.crew_state import joined_states, split_state
-from lateapex.world.vehicle import Vehicle
-
-CARS = 6
-
-
-class Maker:
-    """Shares of a kind of task."""
-
-    def __init__(self, first: int, cars: int, settings: dict[str, Any], more: dict[str, Any] | None = None) -> None:
-        self.first, self.cars, self.settings, self.more = first, cars, settings, more or {}
-
-    def begin(self) -> None:
-        pass
-
-    def __call__(self) -> Share:
-        found = made(self.cars, self.first, self.settings, self.more)
-        return Share(found, small_policy(found.task, seed=99))
-
-
-def made(cars: int, first: int, settings: dict[str, Any], more: dict[str, Any]) -> LocalCollector:
-    found = collector(cars, first, settings, CARS, **{key: more[key] for key in more if key != "lesson"})
-    if "lesson" in more:
-        driver = state_driver("centre_line", found.task.tracks, Vehicle())
-        found._teacher = Teacher(driver, more["lesson"])
-    return found
 
 
 def crew(counts: Sequence[int], settings: dict[str, Any], more: dict[str, Any] | None = None) -> Crew:
-    firsts = [sum(counts[:place]) for place in range(len(counts))]
-    makers = [Maker(first, count, settings, more) for first, count in zip(firsts, counts, strict=True)]
-    return Crew(LocalWorkplace(makers), counts, collector(counts[0], 0, settings).task)
+    return Crew(LocalWorkplace(makers(counts, settings, more)), counts, collector(counts[0], 0, settings).task)
 
 
 def whole(settings: dict[str, Any], more: dict[str, Any] | None = None) -> LocalCollector:

@@ -17,7 +17,7 @@ import pytest
 from small_runs import files_of, small_config, timeless
 
 from lateapex.errors import ConfigError, RewardError, TrainingError
-from lateapex.jobs.train import train
+from lateapex.jobs.train import train, train_config
 
 pytestmark = [pytest.mark.servers, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]
 
@@ -170,6 +170,60 @@ def test_a_reward_that_fails_there_is_told_as_if_it_had_failed_here(tmp_path, ra
     (tmp_path / "bad.py").write_text("def reward_function(params):\n    return params['heading_angle']\n")
     with pytest.raises(RewardError, match=r"bad\.py:2: KeyError 'heading_angle', at step 2 of episode 0"):
         run(tmp_path / "run", reward=str(tmp_path / "bad.py"), workers=workers(ray_cluster, 2))
+    assert not (tmp_path / "run").exists()
+
+
+SLOW = """
+import os, time
+
+slow = False
+if os.getpid() != {learner}:
+    try:
+        os.close(os.open({claimed!r}, os.O_CREAT | os.O_EXCL))
+        slow = True
+    except FileExistsError:
+        pass
+
+def reward_function(params):
+    if slow:
+        time.sleep(0.002)
+    return params["progress"] / max(params["steps"], 1)
+"""
+"""In one of the workers it takes long."""
+
+
+def test_with_a_slow_worker_whom_nobody_waits_for_and_one_that_is_killed_a_model_learns_to_lap(tmp_path, ray_cluster):
+    import ray
+
+    (tmp_path / "slow.py").write_text(SLOW.format(learner=os.getpid(), claimed=str(tmp_path / "claimed")))
+    told: list[str] = []
+    change = Change([3], lambda place: ray.kill(place.mates[1]._actor))
+    values = {
+        "track": "oval",
+        "cars": 48,
+        "seed": 1,
+        "reward": str(tmp_path / "slow.py"),
+        "out": str(tmp_path / "run"),
+        "trainer": {"steps": 250_000, "until_laps": True, "evaluation_trials": 5},
+        "workers": workers(ray_cluster, 3, max_stale=2),
+    }
+    result = train(train_config(values), change, told.append)
+    assert result.outcome == "goal"  # all trials of two evaluations were laps
+    assert sum("worker 2 of 3 was lost and is replaced" in line for line in told) == 1
+    records = [json.loads(line) for line in (tmp_path / "run/logs/training.jsonl").read_text().splitlines()]
+    behind = [record["losses"].get("versions_behind", 0.0) for record in records if "losses" in record]
+    assert 0.0 < max(behind) <= 2.0
+    account = result.ledger
+    assert account is not None
+    assert account.balanced
+    assert (account.waiting, account.trained) == (0, 3 * result.updates)
+    assert (tmp_path / "claimed").exists()
+
+
+def test_a_reward_that_fails_in_a_worker_nobody_waits_for_ends_the_run(tmp_path, ray_cluster):
+    (tmp_path / "bad.py").write_text("def reward_function(params):\n    return params['heading_angle']\n")
+    with pytest.raises(RewardError, match=r"bad\.py:2: KeyError 'heading_angle', at step 2 of episode 0"):
+        run(tmp_path / "run", reward=str(tmp_path / "bad.py"), workers=workers(ray_cluster, 2, max_stale=1))
     assert not (tmp_path / "run").exists()
 
 
