@@ -5,6 +5,9 @@ experience: publishing the weights, driving, bringing the batches together, logs
 each with workers made anew, counted from the first update on; of each round the ratio to one process is taken. With
 `--learn` the update is the real one.
 
+`waiting`: steps a second over Ray with the real update, workers that wait (`max_stale` 0) and such that do not in turn;
+all of them alike, and one with a reward that takes long without computing, as if its machine were slower.
+
 `batches`: arrays of 10 MB, made in an actor, from the call for one until the caller has read all of it.
 `version`: publish a model and fetch it as a worker does, from the trainer's tensors to the worker's.
 
@@ -12,6 +15,7 @@ The exchange is a SeaweedFS server on this machine where `weed` is installed (`m
 
     python benchmarks/scale.py --json scale.json
     python benchmarks/scale.py --only ray --rounds 5
+    python benchmarks/scale.py --only waiting --network lean
 """
 
 from __future__ import annotations
@@ -47,9 +51,28 @@ from lateapex.workers.weights import load_weights, pack_weights
 from lateapex.workers.worker_side import Seats
 
 TESTS = Path(__file__).parents[1] / "tests"
-PARTS = ("ray", "exchange", "batches", "version")
+PARTS = ("ray", "exchange", "waiting", "batches", "version")
 CARS = 64
 BATCH_MB = 10
+STALE = 2
+"""Versions that experience may be behind, where nobody waits."""
+SLOW_CALL_S = 0.0005
+SLOW_REWARD = """
+import os, time
+
+slow = False
+if os.getpid() != {learner}:
+    try:
+        os.close(os.open({claimed!r}, os.O_CREAT | os.O_EXCL))
+        slow = True
+    except FileExistsError:
+        pass
+
+def reward_function(params):
+    if slow:
+        time.sleep({seconds})
+    return 1.0 - 2.0 * params["distance_from_center"] / params["track_width"]
+"""
 MARKS = {"ray": 85.0, "exchange": 60.0, "batches": 300.0, "version": 100.0}
 """Asked for: percent of one process at least, MB/s at least, ms at most."""
 
@@ -71,11 +94,13 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with ExitStack() as around:
         place = around.enter_context(_object_store()) if {"exchange", "version"} & set(parts) else ""
-        if {"ray", "batches"} & set(parts):
+        if {"ray", "waiting", "batches"} & set(parts):
             around.enter_context(_ray(options.workers))
         ways = {way: place for way in ("ray", "exchange") if way in parts}
         if ways:
             rows += _collecting(options, ways, quiet)
+        if "waiting" in parts:
+            rows += _waiting(options, quiet)
         if "batches" in parts:
             rows.append(_batches(quiet))
         if "version" in parts:
@@ -240,6 +265,39 @@ def _collecting(options: argparse.Namespace, ways: Mapping[str, str], quiet: Qui
             told |= {} if options.learn else {"mark": MARKS[way]}
             rows.append(row(f"{what}, of one process", 100.0 * ratio, "%", quiet, **told))
     return rows
+
+
+# ------------------------------------------------------------------------------------------------------------- waiting
+
+
+def _waiting(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
+    """Ray with workers that wait, and with such that do not."""
+    rows = []
+    learning = argparse.Namespace(**{**vars(options), "learn": True})
+    for kind in ("all alike", "one slow"):
+        found: dict[int, list[float]] = {0: [], STALE: []}
+        for _ in range(options.rounds):
+            for max_stale, speeds in found.items():
+                with tempfile.TemporaryDirectory() as folder:
+                    settings: dict[str, Any] = {"workers": {"count": options.workers, "max_stale": max_stale}}
+                    if kind == "one slow":
+                        settings["reward"] = _slow_reward(Path(folder))
+                    speeds.append(_run(learning, settings, options.updates).speed)
+            print(f"{kind}: waiting {found[0][-1]:,.0f}, not waiting {found[STALE][-1]:,.0f} steps/s", flush=True)
+        told = {"network": options.network, "cars": CARS, "workers": f"{options.workers}, {kind}"}
+        for max_stale, speeds in found.items():
+            way = f"ray, max_stale {max_stale}"
+            rows.append(row("train", statistics.median(speeds), "steps/s", quiet, way=way, **told))
+        ratio = statistics.median(mine / waits for waits, mine in zip(*found.values(), strict=True))
+        rows.append(row("train, of waiting", 100.0 * ratio, "%", quiet, way=way, **told))
+    return rows
+
+
+def _slow_reward(folder: Path) -> str:
+    """Path of a reward that takes long in one of the processes that load it, and not in this one."""
+    path = folder / "slow.py"
+    path.write_text(SLOW_REWARD.format(learner=os.getpid(), claimed=str(folder / "claimed"), seconds=SLOW_CALL_S))
+    return str(path)
 
 
 # ------------------------------------------------------------------------------------------------- batches and versions
