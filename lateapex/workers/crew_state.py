@@ -32,12 +32,13 @@ def joined_states(parts: Sequence[State], steps: int | None = None) -> dict[str,
     """
     if steps is None and len(clocks := {(part["task"]["clock"], part["steps"]) for part in parts}) > 1:
         raise ValueError(f"shares are not equally far: {sorted(clocks)}")
+    anew = steps is not None or any(part.get("anew") for part in parts)
     return {
         "task": _joined_tasks([part["task"] for part in parts]),
         "recorder": _joined([part["recorder"] for part in parts]),
         "steps": parts[0]["steps"] if steps is None else steps,
         "memory": _joined_memories([part["memory"] for part in parts]),
-        **({} if steps is None else {"anew": True}),
+        **({"anew": True} if anew else {}),
     }
 
 

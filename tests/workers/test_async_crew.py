@@ -198,6 +198,16 @@ def test_whoever_goes_on_begins_new_episodes_from_what_was_learned_from():
     assert all((one[name] == other[name]).all() for name in one)
 
 
+def test_who_was_brought_back_and_saved_again_at_once_still_begins_new_episodes():
+    crew = paced([1, 1])
+    collect(crew)
+    waiting = Crew(LocalWorkplace(makers((2, 4), {})), (2, 4), collector(2, 0, {}).task)
+    waiting.restore(crew.snapshot())
+    assert waiting.snapshot()["anew"]
+    assert waiting.collect(small_policy(waiting.task), Budget(STEPS)).fresh[0].all()
+    assert "anew" not in waiting.snapshot()
+
+
 def test_who_was_killed_counts_what_was_under_way_as_lost_and_numbers_anew():
     crew = paced([1, 1])
     collect(crew)
