@@ -50,6 +50,7 @@ from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage, is_far
 from lateapex.storage_gathered import gathered
 from lateapex.training.checkpoint import STATE, version_files
+from lateapex.training.evaluator import LocalEvaluator
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.workers.async_crew import AsyncCrew
 from lateapex.workers.ledger import Ledger
@@ -200,7 +201,7 @@ def _assembled(
         config.trainer,
         policy=policy,
         collector=collector,
-        evaluation=parts.evaluation(reward),
+        evaluator=LocalEvaluator(parts.evaluation(reward)),
         algorithm=make_algorithm(config, policy, parts.code),
         storage=storage,
         sinks={"files": files, **_further_sinks(config, storage, reward)},

@@ -19,26 +19,23 @@ from pydantic import Field
 
 from lateapex.config import Config
 from lateapex.diagnosis import Diagnosis, payment
-from lateapex.env.racing import RacingTask
-from lateapex.env.starts import RandomStarts, StartPoses
+from lateapex.env.starts import StartPoses
 from lateapex.errors import ConfigError, RunError, TrainingError
 from lateapex.formats.checkpoints import CheckpointEntry
-from lateapex.models.drive import drive, patience
 from lateapex.models.model_file import in_short, write_model
 from lateapex.models.policy import Policy
-from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, Sink, TrackEvaluation, UpdateRecord
+from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, Sink, UpdateRecord
 from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
 from lateapex.training.best_model import Metric, is_as_good, metric_of
 from lateapex.training.checkpoint import drop_version, drop_versions, load_state, save_state, save_version, version_name
 from lateapex.training.collect import Account, Budget, Collector
+from lateapex.training.evaluator import Evaluator, by_track, random_starts
 from lateapex.training.rollout import Rollout
-from lateapex.world.track_list import track_label
 
 Outcome = Literal["goal", "steps", "duration", "updates", "stopped"]
 
 _WAY_JUDGED = 1.0  # laps, over all cars, in which falls are counted
-_EVALUATION_STREAM = 1_000_000_007  # added to the seed, so that evaluation starts are none of training's
 
 
 class TrainerConfig(Config):
@@ -114,7 +111,7 @@ class Trainer:
     Args:
         policy: trained in place.
         collector: brings experience.
-        evaluation: task with one car for each evaluation start, on the tracks to be judged on.
+        evaluator: drives each evaluation start, on the tracks to be judged on.
         algorithm: learns from the experience.
         storage: the run folder.
         sinks: take the records, by name.
@@ -127,7 +124,7 @@ class Trainer:
         *,
         policy: Policy,
         collector: Collector,
-        evaluation: RacingTask,
+        evaluator: Evaluator,
         algorithm: Algorithm,
         storage: Storage,
         sinks: Mapping[str, Sink],
@@ -141,7 +138,7 @@ class Trainer:
         """Set it, from a signal handler say, and the run ends after the current update, saved."""
         self.diagnosis = Diagnosis()
         self.collector = collector
-        self._evaluation = evaluation
+        self._evaluator = evaluator
         self._algorithm = algorithm
         self._storage = storage
         self._sinks = dict(sinks)
@@ -150,7 +147,6 @@ class Trainer:
         self._cars = collector.cars
         self._saving = 0.0  # seconds since the last update
         self._durable: set[str] = set()  # versions that the saved state may name
-        evaluation.max_steps = patience(evaluation.lengths)
 
     def watch(self, sinks: Mapping[str, Sink]) -> None:
         """Add sinks; one that was there when the run was saved goes on from what it had then."""
@@ -342,22 +338,19 @@ class Trainer:
     def _evaluate(self) -> None:
         """Drive every evaluation start greedily; note whether this is the best model so far."""
         begun = self._clock()
-        at, count = self.progress, self._evaluation.simulator.count
-        cars = np.arange(count)
-        poses = self._evaluation_poses(cars)
-        self._evaluation.simulator.clock = round(self._sim_time() * 15.0)
-        self._evaluation.episodes["episode"] = at.updates  # obstacles are drawn by it: the same after a resume
-        episodes = drive(self.policy.driver(count), self._evaluation, poses)
+        at, evaluator = self.progress, self._evaluator
+        poses = self._evaluation_poses(np.arange(evaluator.count))
+        episodes = evaluator.evaluate(self.policy, poses, round(self._sim_time() * 15.0), at.updates)
         laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
         at.best_lap = min([at.best_lap, *laps])
         at.score = float(np.mean([episode.progress for episode in episodes]))
-        at.metric = metric_of(self.config.best_model_metric, episodes, self._evaluation.max_steps / 15.0)
+        at.metric = metric_of(self.config.best_model_metric, episodes, evaluator.max_steps / 15.0)
         is_best = is_as_good(self.config.best_model_metric, at.metric, at.best_metric)
         if is_best:
             at.best_score, at.best_metric, at.best_time = at.score, at.metric, self._sim_time()
             at.best_name = version_name(at.updates, at.steps)
         self._keep_version()
-        at.passed = at.passed + 1 if len(laps) == count else 0
+        at.passed = at.passed + 1 if len(laps) == evaluator.count else 0
         at.evaluated_at = at.updates
         self._emit(episodes)
         self._emit(
@@ -366,11 +359,11 @@ class Trainer:
                     iteration=at.updates,
                     steps=at.steps,
                     laps_completed=len(laps),
-                    trials=count,
+                    trials=evaluator.count,
                     mean_progress=at.score,
                     best_lap=min(laps, default=None),
                     is_best=is_best,
-                    tracks=self._by_track(episodes),
+                    tracks=by_track(evaluator.tracks, episodes),
                     seconds=self._clock() - begun,
                 )
             ]
@@ -381,14 +374,7 @@ class Trainer:
         if self.config.evaluation_starts == "training":
             task, first = self.collector.task, np.zeros_like(cars)
             return task.starts.draw(task.seed, first, first + task.episodes["episode"][0] + 1)
-        updates = np.full(len(cars), self.progress.updates)
-        return RandomStarts().draw(self._evaluation.seed + _EVALUATION_STREAM, cars, updates)
-
-    def _by_track(self, episodes: Sequence[EpisodeRecord]) -> tuple[TrackEvaluation, ...]:
-        """The result of each track; as many episodes were driven on each, so no track outweighs another."""
-        tracks = self._evaluation.tracks
-        parts = [episodes[place :: len(tracks)] for place in range(len(tracks))]
-        return tuple(track_evaluation(track_label(track), part) for track, part in zip(tracks, parts, strict=True))
+        return random_starts(self._evaluator.seed, cars, self.progress.updates)
 
     def _keep_version(self) -> None:
         """Save the version just evaluated; delete those that are too old, unless the saved state still needs them."""
@@ -422,15 +408,3 @@ class Trainer:
         if at.train_seconds + at.evaluation_seconds >= config.duration:
             return "duration"
         return "stopped" if self.stopping else None
-
-
-def track_evaluation(track: str, episodes: Sequence[EpisodeRecord]) -> TrackEvaluation:
-    """Sum up what was driven on one track."""
-    laps = [episode.lap_time for episode in episodes if episode.status == "lap_complete"]
-    return TrackEvaluation(
-        track=track,
-        laps_completed=len(laps),
-        trials=len(episodes),
-        mean_progress=float(np.mean([episode.progress for episode in episodes])),
-        best_lap=min(laps, default=None),
-    )

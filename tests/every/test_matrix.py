@@ -22,7 +22,7 @@ from small_runs import files_of, small_config, timeless
 
 import lateapex.jobs.evaluate
 import lateapex.models.policy
-import lateapex.training.trainer
+import lateapex.training.evaluator
 from lateapex.env.racing import RacingTask
 from lateapex.errors import ConfigError, MetadataError
 from lateapex.formats.model_metadata import ModelMetadata, default_metadata, read_metadata
@@ -36,6 +36,7 @@ from lateapex.storage import MemoryStorage
 from lateapex.training.algorithms import Algorithm
 from lateapex.training.checkpoint import STATE, load_state, load_version
 from lateapex.training.collect import LocalCollector
+from lateapex.training.evaluator import LocalEvaluator
 from lateapex.training.ppo import PPO, PPOConfig
 from lateapex.training.sac import SAC, SACConfig
 from lateapex.training.trainer import Trainer, TrainerConfig
@@ -194,7 +195,7 @@ def trainer_of(case: Case, storage: MemoryStorage, place: int) -> Trainer:
         TrainerConfig(updates=2, rollout_steps=STEPS, evaluation_interval=1, save_seconds=0.5),
         policy=policy,
         collector=LocalCollector(task, bf16=bf16),
-        evaluation=evaluation,
+        evaluator=LocalEvaluator(evaluation),
         algorithm=algorithm_of(case, policy, bf16=bf16),
         storage=storage,
         sinks={},
@@ -254,7 +255,7 @@ def state_of(storage: MemoryStorage) -> Any:
 def _few_cars_at_once(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Blocks of two cars, not filled up to 32; and nobody waits for a car that stands still."""
     monkeypatch.setattr(lateapex.models.policy, "BLOCK", CARS)
-    for module in (lateapex.training.trainer, lateapex.jobs.evaluate):
+    for module in (lateapex.training.evaluator, lateapex.jobs.evaluate):
         monkeypatch.setattr(module, "patience", lambda _: 2)
     yield
     torch.use_deterministic_algorithms(False)

@@ -13,13 +13,11 @@ from made_models import made_policy
 from made_records import episode
 from pydantic import ValidationError
 
-from lateapex.env.rules import EPISODE_DTYPE
 from lateapex.env.starts import RoundRobinStarts
 from lateapex.errors import RunError, StorageError, TrainingError
 from lateapex.models.model_file import read_model
 from lateapex.records import EpisodeRecord, EvaluationRecord, FindingRecord, UpdateRecord
 from lateapex.storage import MemoryStorage
-from lateapex.training import trainer as module
 from lateapex.training.checkpoint import NAMES, STATE, load_state, load_version, version_files
 from lateapex.training.rollout import Rollout
 from lateapex.training.trainer import Trainer, TrainerConfig
@@ -111,6 +109,27 @@ class ListSink:
         return [record for record in self.records if isinstance(record, kind)]
 
 
+class MadeEvaluator:
+    """Two trials without driving, which end as `trials` says for each update."""
+
+    count, seed, max_steps = 2, 7, 3000
+
+    def __init__(self, clock, trials):
+        self.clock, self.trials = clock, trials
+        self.tracks = [load_track("oval")]
+        self.asked = []  # poses, clock and episode of each evaluation
+
+    def evaluate(self, policy, poses, clock, episode_before):
+        self.clock.now += 0.25
+        self.asked.append((poses, clock, episode_before))
+        return [
+            episode(90, phase="evaluation", status=LAP)
+            if trial == LAP
+            else episode(90, phase="evaluation", progress=30.0 if trial == OFF else trial)
+            for trial in self.trials(episode_before)
+        ]
+
+
 class Run:
     """A trainer of made-up parts; `evaluations` says how the trials of each evaluation end."""
 
@@ -120,36 +139,17 @@ class Run:
         self.collector = MadeCollector(self.clock, **(collected or {}))
         self.storage = storage or MemoryStorage()
         self.sink = sink or ListSink()
-        self.poses = []
-        self.evaluations = evaluations or (lambda update: (OFF, OFF))
+        self.evaluator = MadeEvaluator(self.clock, evaluations or (lambda update: (OFF, OFF)))
         self.trainer = Trainer(
             TrainerConfig(**{"rollout_steps": 5, "evaluation_trials": 2, **settings}),
             policy=self.policy,
             collector=self.collector,
-            evaluation=SimpleNamespace(
-                lengths=np.array([10.0, 20.0]),
-                simulator=SimpleNamespace(count=2),
-                tracks=[load_track("oval")],
-                seed=7,
-                episodes=np.zeros(2, EPISODE_DTYPE),
-                drive=self.drive,
-            ),
+            evaluator=self.evaluator,
             algorithm=MadeAlgorithm(self.policy, losses),
             storage=self.storage,
             sinks={"list": self.sink},
             clock=self.clock,
         )
-
-    def drive(self, poses):
-        self.clock.now += 0.25
-        self.poses.append(poses)
-        trials = self.evaluations(self.trainer.progress.updates)
-        return [
-            episode(90, phase="evaluation", status=LAP)
-            if trial == LAP
-            else episode(90, phase="evaluation", progress=30.0 if trial == OFF else trial)
-            for trial in trials
-        ]
 
     def go(self):
         return self.trainer.run()
@@ -160,8 +160,7 @@ class Run:
 
 
 @pytest.fixture
-def run(monkeypatch):
-    monkeypatch.setattr(module, "drive", lambda policy, task, poses: task.drive(poses))
+def run():
     return Run
 
 
@@ -340,13 +339,15 @@ def test_each_evaluation_has_starts_of_its_own_that_depend_on_seed_and_update_al
     first, again = run(updates=2, evaluation_interval=1), run(updates=2, evaluation_interval=1)
     first.go()
     again.go()
-    one, two = (poses.fraction.tolist() for poses in first.poses)
+    one, two = (poses.fraction.tolist() for poses, *_ in first.evaluator.asked)
     assert one != two
-    assert [poses.fraction.tolist() for poses in again.poses] == [one, two]
+    assert [poses.fraction.tolist() for poses, *_ in again.evaluator.asked] == [one, two]
 
 
-def test_an_evaluation_gives_the_slowest_car_time_for_the_longest_lap(run):
-    assert run().trainer._evaluation.max_steps == 20.0 / 0.1 * 15
+def test_an_evaluation_begins_where_training_stands(run):
+    made = run(updates=4, evaluation_interval=2)
+    made.go()
+    assert [asked[1:] for asked in made.evaluator.asked] == [(2 * 5, 2), (4 * 5, 4)]  # steps of each car, updates
 
 
 def test_the_newest_of_equally_good_models_is_the_best(run):
@@ -468,7 +469,7 @@ def test_between_two_saves_there_are_never_many_more_models_than_are_kept(run):
 
 def test_an_evaluation_tells_of_each_track_and_every_track_weighs_the_same(run):
     made = run(updates=1, evaluations=lambda update: (LAP, 40.0, LAP, 60.0))
-    made.trainer._evaluation.tracks = [load_track("oval"), load_track("kidney").reverse()]
+    made.evaluator.tracks = [load_track("oval"), load_track("kidney").reverse()]
     made.go()
     (record,) = made.sink.of(EvaluationRecord)
     oval, kidney = record.tracks
@@ -643,5 +644,5 @@ def test_an_evaluation_may_start_where_the_first_cars_next_episode_does(run):
     task = made.collector.task
     task.starts, task.seed, task.episodes = RoundRobinStarts(), 3, {"episode": np.array([6, 2, 0, 0])}
     made.go()
-    assert [poses.fraction.tolist() for poses in made.poses] == [pytest.approx([0.35, 0.35])] * 2
+    assert [poses.fraction.tolist() for poses, *_ in made.evaluator.asked] == [pytest.approx([0.35, 0.35])] * 2
     assert task.episodes["episode"].tolist() == [6, 2, 0, 0]
