@@ -1,4 +1,4 @@
-"""Mates of a crew as actors of a Ray cluster: the only module that knows Ray.
+"""Mates of a crew as actors of a Ray cluster.
 
 Weights are put once into Ray's object store, from where all actors of a machine read them without a copy; rollouts
 come back the same way. Who is lost is replaced: the new actor gets the share's snapshot of before the rollout, and
@@ -7,66 +7,30 @@ drives that again, so that the run is the same as if nobody had been lost.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import ray
-from ray.exceptions import (
-    NodeDiedError,
-    ObjectLostError,
-    OutOfMemoryError,
-    RayActorError,
-    RayError,
-    WorkerCrashedError,
-)
+from ray.exceptions import RayError
 
-from lateapex import errors
-from lateapex.errors import ConfigError, LateapexError, TrainingError
+from lateapex.errors import ConfigError
 from lateapex.workers.arrays import to_arrays, to_tensors
 from lateapex.workers.crew import Brought, Maker, Mate, Order, Share, State, Weights, WorkersConfig
+from lateapex.workers.ray_actor import Hosted, LastingActor
 
-_LOST: Final = (RayActorError, ObjectLostError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
-"""How it shows that an actor, its machine, or what it brought is gone."""
-_TRIES: Final = 5  # actors in a row that one share loses before it is given up
-_TOLD_S: Final = 10.0  # that actors wait for cores until it is told
 _LOOK_S: Final = 1.0  # from one look at all actors to the next, while none of them brings anything
 _KNOCK_S: Final = 10.0  # that the head of a cluster may take to answer
-_ENVIRONMENT: Final = {"env_vars": {"OMP_WAIT_POLICY": "PASSIVE"}}
 
 
-class Failed(NamedTuple):
-    """What an actor could not do, in place of the result: a user's mistake is told in one line, without a trace."""
-
-    kind: str
-    message: str
-
-
-class _Actor:
+class _Actor(Hosted[Share]):
     """A share in a process of its own."""
-
-    def __init__(self, maker: Maker) -> None:
-        self._maker = maker
-        self._made: Share | None = None
-        self._failed: Failed | None = None
 
     @property
     def _share(self) -> Share:
-        if self._made is None:
-            raise RuntimeError("the share was not made")
-        return self._made
-
-    def open(self) -> Any:
-        """Make the share."""
-
-        def make() -> None:
-            self._maker.begin()
-            self._made = self._maker()
-
-        return self._told(make)
+        return self.made
 
     def state(self) -> Any:
         """See Share."""
@@ -88,36 +52,16 @@ class _Actor:
         """See Share."""
         return self._told(lambda: to_arrays(self._share.roll(to_tensors(weights), order)))
 
-    def _told(self, do: Callable[[], Any]) -> Any:
-        """What `do` gives, unless something failed: nobody asks what each call came to."""
-        try:
-            return self._failed or do()
-        except LateapexError as error:
-            self._failed = Failed(type(error).__name__, str(error))
-            return self._failed
 
-
-class RayMate:
+class RayMate(LastingActor):
     """A mate in an actor, and in the next one where that is lost."""
 
     def __init__(self, maker: Maker, wait_seconds: float, tell: Callable[[str], None], name: str) -> None:
-        self.others: Sequence[RayMate] = ()
-        """Those who may lose their actors while this one waits."""
-        self._maker = maker
-        self._wait_seconds = wait_seconds
-        self._tell = tell
-        self._name = name
+        super().__init__(_Actor, maker, name, "its share of this rollout", tell, wait_seconds=wait_seconds)
         self._state: Any = None  # as arrays
         self._weights: Any = None
         self._steps = 0  # driven in this rollout
-        self._lost = 0  # actors in a row
-        self._begin()
         self._ask(lambda: self._actor.state.remote(), lambda: self._actor.state.remote())
-
-    def _begin(self, cores: int = 1) -> None:
-        self._actor = ray.remote(_Actor).options(num_cpus=cores, runtime_env=_ENVIRONMENT).remote(self._maker)
-        self._opened = self._actor.open.remote()
-        self._since, self._told, self._has_core = time.monotonic(), False, cores > 0
 
     def drive(self, weights: Any, steps: int) -> None:
         """Ask the actor."""
@@ -160,7 +104,8 @@ class RayMate:
     def brought(self) -> Brought:
         """Wait for the actor."""
         found = self._answer()
-        self._state, self._lost = found.state, 0
+        self._state = found.state
+        self._held()
         brought: Brought = to_tensors(found)
         return brought
 
@@ -176,74 +121,10 @@ class RayMate:
         self._state = to_arrays(state)
         self._actor.restore.remote(self._state)
 
-    def leave(self) -> None:
-        """End the actor."""
-        with contextlib.suppress(*_LOST):
-            ray.kill(self._actor, no_restart=True)
-
-    def _ask(self, ask: Callable[[], Any], again: Callable[[], Any]) -> None:
-        """Ask the actor for something; `again` asks the next one, in case this is lost."""
-        self._again, self._found = again, None
-        self._asked = ask()
-
     def _redo(self) -> Any:
         """Ask a new actor for all that was asked of the lost one in this rollout."""
         self._actor.restore.remote(self._state)
         return self._actor.drive.remote(self._weights, self._steps)
-
-    def _answer(self) -> Any:
-        """Wait for what was asked.
-
-        Raises:
-            LateapexError: what the actor could not do.
-            TrainingError: actor after actor is lost.
-        """
-        while not self.look(1.0):
-            for other in self.others:
-                other.look(0.0)
-        if isinstance(self._found, Failed):
-            raise getattr(errors, self._found.kind)(self._found.message)
-        return self._found
-
-    def look(self, seconds: float) -> bool:
-        """Whether the answer is here within so many seconds; an actor that was lost is replaced."""
-        if self._found is not None:
-            return True
-        try:
-            if not ray.wait([self._opened], timeout=seconds)[0]:
-                self._look_for_core()
-                return False
-            self._found = ray.get(self._opened)
-            if self._found is None and ray.wait([self._asked], timeout=seconds)[0]:
-                self._found = ray.get(self._asked)
-        except _LOST as error:
-            self._replace(error)
-        return self._found is not None
-
-    def _replace(self, error: Exception) -> None:
-        self._lost += 1
-        reason = " ".join(str(error).split())[:200]
-        if self._lost >= _TRIES:
-            raise TrainingError(
-                f"{self._name} was lost {self._lost} times in a row, last: {reason}; see the logs of Ray, "
-                "or go on without workers: lateapex train --resume RUN --workers 0"
-            )
-        self._tell(f"{self._name} was lost and is replaced; its share of this rollout is driven again ({reason})")
-        self._begin_again(cores=1)
-
-    def _begin_again(self, cores: int) -> None:
-        self.leave()
-        self._begin(cores)
-        self._asked = self._again()
-
-    def _look_for_core(self) -> None:
-        """Begin an actor that found no free core in time where others are."""
-        waited = time.monotonic() - self._since
-        if waited > _TOLD_S and not self._told:
-            self._told = True
-            self._tell(f"{self._name} waits for a free core; {_cores_text()}")
-        if waited > self._wait_seconds and self._has_core:
-            self._begin_again(cores=0)
 
 
 class RayWorkplace:
@@ -326,8 +207,3 @@ def _knock(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
-
-
-def _cores_text() -> str:
-    free, there = (found.get("CPU", 0.0) for found in (ray.available_resources(), ray.cluster_resources()))
-    return f"{free:g} of the cluster's {there:g} are free"
