@@ -1,8 +1,11 @@
-"""Who drives a run's cars: this process, a crew in others, or workers at an exchange, as the settings say."""
+"""Who drives a run's cars: this process, a crew in others, or workers at an exchange, as the settings say.
+
+A crew's evaluations are driven where it works, too; else this process drives them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
@@ -13,11 +16,14 @@ from lateapex.jobs.job_reward import job_reward
 from lateapex.jobs.run_folder import REWARD, input_files
 from lateapex.jobs.run_parts import Cars, RunParts
 from lateapex.jobs.train_config import TrainConfig
-from lateapex.models.policy import BLOCK
+from lateapex.models.blueprint import Blueprint
+from lateapex.models.policy import BLOCK, Policy
 from lateapex.storage import MemoryStorage, Storage
 from lateapex.training.collect import Collector
+from lateapex.training.evaluator import Evaluator, LocalEvaluator
 from lateapex.workers.async_crew import AsyncCrew
-from lateapex.workers.crew import WORKPLACES, Crew, Share
+from lateapex.workers.crew import WORKPLACES, Crew, Share, SharedCars
+from lateapex.workers.evaluation import Evaluation
 
 
 @contextmanager
@@ -91,6 +97,15 @@ def _check_asynchronous(config: TrainConfig, spans: Sequence[Cars]) -> None:
         )
 
 
+def evaluating(parts: RunParts, storage: Storage, reward: Reward, policy: Policy, collector: Collector) -> Evaluator:
+    """Return what drives a run's evaluations: those who work with a crew, else this process; see `collecting`."""
+    config = parts.config
+    if not isinstance(collector, SharedCars):
+        return LocalEvaluator(parts.evaluation(reward))
+    maker = EvaluationMaker(input_files(storage), config, reward.source, policy.blueprint)
+    return collector.evaluator(maker, parts.evaluation_cars, config.seed, parts.tracks)
+
+
 def shares(cars: int, count: int, world: int = 1) -> list[Cars]:
     """Deal a run's cars out to `count` workers.
 
@@ -124,11 +139,6 @@ class ShareMaker:
     reward_source: str
     """How the reward's file is called in messages."""
 
-    @property
-    def cars(self) -> int:
-        """Of the share."""
-        return self.span.count
-
     def begin(self) -> None:
         """One thread of arithmetic: other workers have the other cores."""
         self._parts().begin(torch_threads=1)
@@ -136,18 +146,51 @@ class ShareMaker:
     def __call__(self) -> Share:
         """Make it here."""
         parts, config = self._parts(), self.config
-        reward = job_reward(
-            self.files[REWARD].decode(errors="replace"),
-            self.reward_source,
-            seed=config.seed,
-            first_car=self.span.first,
-            sandbox=config.sandbox,
-            call_at_step_1=config.call_at_step_1,
-        )
+        reward = _reward_there(self.files, config, self.reward_source, self.span.first)
         task = parts.task(reward, self.span)
         return Share(parts.collector(task, config.cars), parts.policy(task))
 
     def _parts(self) -> RunParts:
-        storage = MemoryStorage()
-        storage.files.update(self.files)
-        return RunParts(storage, self.config.model_copy(update={"threads": 1}))
+        return _parts_there(self.files, self.config.model_copy(update={"threads": 1}))
+
+
+@dataclass(frozen=True)
+class EvaluationMaker:
+    """Makes the cars of a run's evaluations from copies of the run's files."""
+
+    files: dict[str, bytes]
+    """Of `run_folder.input_files`."""
+    config: TrainConfig
+    reward_source: str
+    """How the reward's file is called in messages."""
+    blueprint: Blueprint
+    """Of the policy that is evaluated."""
+
+    def begin(self) -> None:
+        """As many threads as the learner has, which evaluates where there is no crew."""
+        _parts_there(self.files, self.config).begin()
+
+    def __call__(self) -> Evaluation:
+        """Make them here."""
+        parts, config = _parts_there(self.files, self.config), self.config
+        reward = _reward_there(self.files, config, self.reward_source)
+        policy = Policy(self.blueprint, config.seed, parts.code)
+        return Evaluation(LocalEvaluator(parts.evaluation(reward)), policy)
+
+
+def _parts_there(files: Mapping[str, bytes], config: TrainConfig) -> RunParts:
+    """The parts of a run where its folder is not."""
+    storage = MemoryStorage()
+    storage.files.update(files)
+    return RunParts(storage, config)
+
+
+def _reward_there(files: Mapping[str, bytes], config: TrainConfig, source: str, first_car: int = 0) -> Reward:
+    return job_reward(
+        files[REWARD].decode(errors="replace"),
+        source,
+        seed=config.seed,
+        first_car=first_car,
+        sandbox=config.sandbox,
+        call_at_step_1=config.call_at_step_1,
+    )

@@ -109,10 +109,15 @@ class RunParts:
             **self._shared,
         )
 
-    def evaluation(self, reward: Reward, cars: Cars | None = None) -> RacingTask:
-        """Make the cars that training is evaluated with, or some of them: as many for each track."""
+    @property
+    def evaluation_cars(self) -> int:
+        """Cars that training is evaluated with: as many for each track."""
         share = len(self.tracks) * self.config.race.cars
-        cars = cars or Cars(first=0, count=share * -(-self.config.trainer.evaluation_trials // share))
+        return share * -(-self.config.trainer.evaluation_trials // share)
+
+    def evaluation(self, reward: Reward, cars: Cars | None = None) -> RacingTask:
+        """Make the cars that training is evaluated with, or some of them."""
+        cars = cars or Cars(first=0, count=self.evaluation_cars)
         return RacingTask(
             self.tracks, cars.count, reward=reward, seed=self.config.seed, first_car=cars.first, **self._shared
         )

@@ -21,7 +21,7 @@ from lateapex.errors import LateapexError, LeaseLostError, RewardError
 from lateapex.formats.hyperparameters import write_hyperparameters
 from lateapex.formats.training_log import head_lines
 from lateapex.jobs.assists import make_algorithm
-from lateapex.jobs.collectors import collecting
+from lateapex.jobs.collectors import collecting, evaluating
 from lateapex.jobs.config_file import config_notes
 from lateapex.jobs.exchange_job import closed_account
 from lateapex.jobs.job_reward import job_reward
@@ -50,7 +50,6 @@ from lateapex.sinks.reward_prints import RewardPrintsSink
 from lateapex.storage import Storage, is_far
 from lateapex.storage_gathered import gathered
 from lateapex.training.checkpoint import STATE, version_files
-from lateapex.training.evaluator import LocalEvaluator
 from lateapex.training.trainer import Outcome, Trainer
 from lateapex.workers.async_crew import AsyncCrew
 from lateapex.workers.ledger import Ledger
@@ -201,7 +200,7 @@ def _assembled(
         config.trainer,
         policy=policy,
         collector=collector,
-        evaluator=LocalEvaluator(parts.evaluation(reward)),
+        evaluator=evaluating(parts, storage, reward, policy, collector),
         algorithm=make_algorithm(config, policy, parts.code),
         storage=storage,
         sinks={"files": files, **_further_sinks(config, storage, reward)},

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,6 +31,22 @@ def to_arrays(value: Any) -> Any:
 def to_tensors(value: Any) -> Any:
     """Return what `to_arrays` was given. Nobody must write into tensors of arrays that may not be written."""
     return _mapped(value, _tensor, {})
+
+
+def same_arrays(one: Any, other: Any) -> bool:
+    """Whether two mappings of what `to_arrays` makes of tensors have the same bits; ends at the first that differs."""
+    return one.keys() == other.keys() and all(_same(one[name], other[name]) for name in one)
+
+
+def _same(one: Dense, other: Dense) -> bool:
+    ours, others = one.values, other.values
+    if one.is_bfloat16 != other.is_bfloat16 or ours.dtype != others.dtype or ours.shape != others.shape:
+        return False
+    return np.array_equal(_bytes(ours), _bytes(others))
+
+
+def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(values).reshape(-1).view(np.uint8)
 
 
 def _array(value: Any) -> Any:

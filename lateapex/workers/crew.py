@@ -22,6 +22,9 @@ from lateapex.registry import Registry
 from lateapex.training.collect import Budget, LocalCollector
 from lateapex.training.rollout import Rollout, joined
 from lateapex.workers.crew_state import joined_states, split_state
+from lateapex.workers.evaluation import Evaluating, Evaluation, FarEvaluator
+from lateapex.workers.makers import Maker
+from lateapex.world.track import Track
 
 Weights = dict[str, torch.Tensor]
 State = Mapping[str, Any]
@@ -117,25 +120,6 @@ class Share:
         self._collector.restore(state)
 
 
-class Maker(Protocol):
-    """Makes a share in the process where it is to be; travels there as bytes."""
-
-    cars: int
-    """Of the share."""
-
-    def begin(self) -> None:
-        """Set up a process that makes nothing else."""
-        ...
-
-    def __call__(self) -> Share:
-        """Make the share.
-
-        Raises:
-            LateapexError: it cannot be made.
-        """
-        ...
-
-
 class Mate(Protocol):
     """Drives a share of the cars. Only `ended`, `brought` and `state` wait, but for what drives in this process."""
 
@@ -183,8 +167,12 @@ class Workplace(Protocol):
         """Wait for whichever of some mates is ready first, at most for so long; returns those who may be."""
         ...
 
+    def evaluation(self, maker: Maker[Evaluation]) -> Evaluating:
+        """Let evaluations be driven here too; to be asked for once."""
+        ...
+
     def publish(self, weights: Weights) -> Any:
-        """Let all mates have some weights; returns what `Mate.drive` takes for them."""
+        """Let all have some weights; returns what `drive` of mates and evaluations takes for them."""
         ...
 
     def close(self) -> None:
@@ -209,6 +197,11 @@ class SharedCars:
         self._counts = list(counts)
         self._states: list[State] = []
         self._note([mate.state() for mate in workplace.mates])
+
+    def evaluator(self, maker: Maker[Evaluation], count: int, seed: int, tracks: Sequence[Track]) -> FarEvaluator:
+        """Let evaluations be driven where the mates are; see FarEvaluator."""
+        place = self._workplace
+        return FarEvaluator(place.evaluation(maker), place.publish, self.task.reward, count, seed, tracks)
 
     def restore(self, snapshot: State) -> None:
         """Return to a snapshot of as many cars, whoever drove them."""
@@ -270,7 +263,7 @@ class Crew(SharedCars):
 class LocalMate:
     """A mate in this process: drives when it is asked to."""
 
-    def __init__(self, maker: Maker) -> None:
+    def __init__(self, maker: Maker[Share]) -> None:
         self._share = maker()
         self._ended = 0
         self._brought: Brought | None = None
@@ -313,7 +306,7 @@ class LocalMate:
 class LocalWorkplace:
     """Mates in this process, one after the other: the fake of the tests, and a way to try what shares do."""
 
-    def __init__(self, makers: Sequence[Maker], settings: Any = None, tell: Any = None) -> None:
+    def __init__(self, makers: Sequence[Maker[Share]], settings: Any = None, tell: Any = None) -> None:
         del settings, tell
         self.mates = [LocalMate(maker) for maker in makers]
         self.meanwhile = False
@@ -322,6 +315,10 @@ class LocalWorkplace:
         """All are ready."""
         del seconds
         return mates
+
+    def evaluation(self, maker: Maker[Evaluation]) -> Evaluation:
+        """Make it in this process."""
+        return maker()
 
     def publish(self, weights: Weights) -> Weights:
         """Hand them on as they are."""

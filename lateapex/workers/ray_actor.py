@@ -8,15 +8,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple
 
 import ray
 from ray.exceptions import NodeDiedError, ObjectLostError, OutOfMemoryError, RayActorError, WorkerCrashedError
 
 from lateapex import errors
 from lateapex.errors import LateapexError, TrainingError
-
-Made = TypeVar("Made", covariant=True)
+from lateapex.workers.makers import Made, Maker
 
 _LOST: Final = (RayActorError, ObjectLostError, WorkerCrashedError, NodeDiedError, OutOfMemoryError)
 """How it shows that an actor, its machine, or what it brought is gone."""
@@ -30,22 +29,6 @@ class Failed(NamedTuple):
 
     kind: str
     message: str
-
-
-class Maker(Protocol[Made]):
-    """Makes something in the process where it is to be; travels there as bytes."""
-
-    def begin(self) -> None:
-        """Set up a process that makes nothing else."""
-        ...
-
-    def __call__(self) -> Made:
-        """Make it.
-
-        Raises:
-            LateapexError: it cannot be made.
-        """
-        ...
 
 
 class Hosted(Generic[Made]):

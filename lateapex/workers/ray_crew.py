@@ -17,15 +17,18 @@ import ray
 from ray.exceptions import RayError
 
 from lateapex.errors import ConfigError
-from lateapex.workers.arrays import to_arrays, to_tensors
-from lateapex.workers.crew import Brought, Maker, Mate, Order, Share, State, Weights, WorkersConfig
+from lateapex.workers.arrays import same_arrays, to_arrays, to_tensors
+from lateapex.workers.crew import Brought, Mate, Order, Share, State, Weights, WorkersConfig
+from lateapex.workers.evaluation import Evaluation
+from lateapex.workers.makers import Maker
 from lateapex.workers.ray_actor import Hosted, LastingActor
+from lateapex.workers.ray_evaluation import RayEvaluation
 
 _LOOK_S: Final = 1.0  # from one look at all actors to the next, while none of them brings anything
 _KNOCK_S: Final = 10.0  # that the head of a cluster may take to answer
 
 
-class _Actor(Hosted[Share]):
+class _Driver(Hosted[Share]):
     """A share in a process of its own."""
 
     @property
@@ -56,8 +59,8 @@ class _Actor(Hosted[Share]):
 class RayMate(LastingActor):
     """A mate in an actor, and in the next one where that is lost."""
 
-    def __init__(self, maker: Maker, wait_seconds: float, tell: Callable[[str], None], name: str) -> None:
-        super().__init__(_Actor, maker, name, "its share of this rollout", tell, wait_seconds=wait_seconds)
+    def __init__(self, maker: Maker[Share], wait_seconds: float, tell: Callable[[str], None], name: str) -> None:
+        super().__init__(_Driver, maker, name, "its share of this rollout", tell, wait_seconds=wait_seconds)
         self._state: Any = None  # as arrays
         self._weights: Any = None
         self._steps = 0  # driven in this rollout
@@ -140,7 +143,7 @@ class RayWorkplace:
         LateapexError: a share cannot be made.
     """
 
-    def __init__(self, makers: Sequence[Maker], settings: WorkersConfig, tell: Callable[[str], None]) -> None:
+    def __init__(self, makers: Sequence[Maker[Share]], settings: WorkersConfig, tell: Callable[[str], None]) -> None:
         self._joined = not ray.is_initialized()
         if self._joined:
             _join(settings.ray_address, len(makers))
@@ -152,6 +155,9 @@ class RayWorkplace:
             mate.others = [other for other in self.mates if other is not mate]
         self.meanwhile = True
         self._looked = time.monotonic()
+        self._actors: list[LastingActor] = [*self.mates]
+        self._published: Any = None
+        self._tell = tell
 
     def wait(self, mates: Sequence[Mate], seconds: float) -> Sequence[Mate]:
         """Wait for one of them; now and then return all, so that those who wait for a core are looked after."""
@@ -165,14 +171,23 @@ class RayWorkplace:
         self._looked = time.monotonic()
         return mates
 
+    def evaluation(self, maker: Maker[Evaluation]) -> RayEvaluation:
+        """Begin one more actor, which ends with the others."""
+        found = RayEvaluation(maker, self._tell)
+        self._actors.append(found)
+        return found
+
     def publish(self, weights: Weights) -> Any:
-        """Put them into the object store."""
-        return ray.put(to_arrays(weights))
+        """Put them into the object store, unless they are what was put there last: those that were evaluated."""
+        arrays = to_arrays(weights)
+        if self._published is None or not same_arrays(arrays, ray.get(self._published)):
+            self._published = ray.put(arrays)
+        return self._published
 
     def close(self) -> None:
         """End all actors, and the cluster if it was begun here."""
-        for mate in self.mates:
-            mate.leave()
+        for actor in self._actors:
+            actor.leave()
         if self._joined:
             ray.shutdown()
 

@@ -27,6 +27,7 @@ RUNS = {
     "sac": {"algorithm": "sac", "sac": {"batch_size": 16}},
     "boxes": {"race": BOXES},
     "models": {"race": {"race_type": "HEAD_TO_MODEL", "cars_per_world": 2}},
+    "sandbox": {"sandbox": True},
     "teacher": {"teacher": TEACHER, "critic": "state", "mirror": True},
     "greedy": {"exploration": {"exploration_type": "e-greedy", "epsilon_steps": 300}},
     "two tracks": {
@@ -101,6 +102,29 @@ def test_a_reward_that_fails_elsewhere_is_told_as_if_it_had_failed_here(tmp_path
         with pytest.raises(RewardError, match=r"bad\.py:2: KeyError 'heading_angle', at step 2 of episode 0"):
             run(tmp_path / "run", workers, reward=str(tmp_path / "bad.py"))
         assert not (tmp_path / "run").exists()
+
+
+SHORT = {"steps": 8 * 4, "rollout_steps": 4}
+"""Episodes of training are no longer than five steps, those of the evaluation are."""
+
+
+def test_what_rewards_print_in_an_evaluation_comes_home_too(tmp_path):
+    text = PRINTS.replace('print("at"', 'params["steps"] > 5 and print("at"')
+    (tmp_path / "prints.py").write_text(text)
+    logs = []
+    for workers in (0, 2):
+        run(tmp_path / str(workers), workers, reward=str(tmp_path / "prints.py"), trainer=SHORT)
+        logs.append((tmp_path / str(workers) / "logs" / "reward_prints.log").read_text().splitlines())
+    assert "at 6.0" in logs[1]
+    assert [line for line in logs[1] if line.startswith("at")] == [line for line in logs[0] if line.startswith("at")]
+
+
+def test_a_reward_that_fails_in_an_evaluation_elsewhere_is_told_as_if_it_had_failed_here(tmp_path):
+    (tmp_path / "bad.py").write_text("def reward_function(params):\n    return 1.0 / (params['steps'] != 6)\n")
+    for workers in (0, 2):
+        with pytest.raises(RewardError, match=r"bad\.py:2: ZeroDivisionError .*, at step 6 of episode 2") as found:
+            run(tmp_path / str(workers), workers, reward=str(tmp_path / "bad.py"), trainer=SHORT)
+        assert "\n" not in str(found.value)
 
 
 def test_what_the_reward_cost_is_told_as_the_slowest_worker_found_it(tmp_path):

@@ -77,8 +77,15 @@ def test_any_number_of_workers_gives_the_run_of_none(tmp_path, ray_cluster, alon
         {"network": "shallow", "precision": "bfloat16", "trainer": {"steps": 8 * 8 * 3, "rollout_steps": 8}},
         {"trainer": {"rollout_episodes": 3, "rollout_steps": 100}},
         {"algorithm": "sac", "sac": {"batch_size": 16}},
+        {"network": "shallow", "torch_threads": 2, "trainer": {"steps": 8 * 8 * 3, "rollout_steps": 8}},
+        {
+            "sandbox": True,
+            "track": "oval,kidney@reversed",
+            "race": {"race_type": "OBJECT_AVOIDANCE", "randomize_obstacle_locations": True, "number_of_obstacles": 8},
+            "trainer": {"evaluation_starts": "training"},
+        },
     ],
-    ids=["shallow in bfloat16", "by episodes", "sac"],
+    ids=["shallow in bfloat16", "by episodes", "sac", "two threads", "boxes, tracks and a sandbox"],
 )
 def test_so_it_is_with_other_settings(tmp_path, ray_cluster, settings):
     one = run(tmp_path / "one", **json.loads(json.dumps(settings)))
@@ -176,26 +183,30 @@ def test_a_reward_that_fails_there_is_told_as_if_it_had_failed_here(tmp_path, ra
 SLOW = """
 import os, time
 
-slow = False
-if os.getpid() != {learner}:
+slow = None
+
+def claimed():
     try:
         os.close(os.open({claimed!r}, os.O_CREAT | os.O_EXCL))
-        slow = True
     except FileExistsError:
-        pass
+        return False
+    return True
 
 def reward_function(params):
+    global slow
+    if slow is None:
+        slow = claimed()
     if slow:
         time.sleep(0.002)
     return params["progress"] / max(params["steps"], 1)
 """
-"""In one of the workers it takes long."""
+"""In the worker that calls it first, before any evaluation, it takes long."""
 
 
 def test_with_a_slow_worker_whom_nobody_waits_for_and_one_that_is_killed_a_model_learns_to_lap(tmp_path, ray_cluster):
     import ray
 
-    (tmp_path / "slow.py").write_text(SLOW.format(learner=os.getpid(), claimed=str(tmp_path / "claimed")))
+    (tmp_path / "slow.py").write_text(SLOW.format(claimed=str(tmp_path / "claimed")))
     told: list[str] = []
     change = Change([3], lambda place: ray.kill(place.mates[1]._actor))
     values = {
@@ -225,6 +236,61 @@ def test_a_reward_that_fails_in_a_worker_nobody_waits_for_ends_the_run(tmp_path,
     with pytest.raises(RewardError, match=r"bad\.py:2: KeyError 'heading_angle', at step 2 of episode 0"):
         run(tmp_path / "run", reward=str(tmp_path / "bad.py"), workers=workers(ray_cluster, 2, max_stale=1))
     assert not (tmp_path / "run").exists()
+
+
+# ------------------------------------------------------------------------------------------------- evaluations
+
+SHORT = {"steps": 8 * 4, "rollout_steps": 4}
+"""Episodes of training are no longer than five steps, those of the evaluation are."""
+
+
+def test_an_evaluation_whose_worker_is_killed_is_driven_again(tmp_path, ray_cluster):
+    (tmp_path / "kills.py").write_text(f"""
+import os
+
+def reward_function(params):
+    if params["steps"] > 5 and not os.path.exists({str(tmp_path / "killed")!r}):
+        open({str(tmp_path / "killed")!r}, "x").close()
+        os.kill(os.getpid(), 9)
+    return params["progress"]
+""")
+    told: list[str] = []
+    settings = {"reward": str(tmp_path / "kills.py"), "trainer": SHORT}
+    two = run(tmp_path / "two", told.append, workers=workers(ray_cluster, 2), **settings)
+    assert (tmp_path / "killed").exists()
+    lost = "the worker of evaluations was lost and is replaced; the evaluation is driven again"
+    assert [line for line in told if " was lost " in line] == [line for line in told if line.startswith(lost)]
+    assert sum(line.startswith(lost) for line in told) == 1
+    assert run(tmp_path / "one", **settings) == two
+
+
+def test_what_a_reward_prints_in_an_evaluation_comes_home(tmp_path, ray_cluster):
+    (tmp_path / "prints.py").write_text(
+        "def reward_function(params):\n    params['steps'] > 5 and print('at', params['steps'])\n    return 1.0\n"
+    )
+    files = run(tmp_path / "run", workers=workers(ray_cluster, 1), reward=str(tmp_path / "prints.py"), trainer=SHORT)
+    assert files["logs/reward_prints.log"].startswith(b"at 6.0\nat 6.0\nat 7.0\n")
+
+
+def test_a_reward_that_fails_in_an_evaluation_is_told_in_one_line(tmp_path, ray_cluster):
+    (tmp_path / "bad.py").write_text("def reward_function(params):\n    return 1.0 / (params['steps'] != 6)\n")
+    with pytest.raises(RewardError, match=r"bad\.py:2: ZeroDivisionError .*, at step 6 of episode 2") as found:
+        run(tmp_path / "run", workers=workers(ray_cluster, 1), reward=str(tmp_path / "bad.py"), trainer=SHORT)
+    assert "\n" not in str(found.value)
+
+
+def test_weights_that_were_evaluated_are_not_put_into_the_store_again_for_the_next_rollout(
+    tmp_path, ray_cluster, monkeypatch
+):
+    import ray
+
+    put, published = ray.put, []
+    monkeypatch.setattr(ray, "put", lambda value: published.append(0) or put(value))
+    run(tmp_path / "run", workers=workers(ray_cluster, 1))
+    assert len(published) == 5 + 2 - 1  # rollouts, evaluations, and the rollout after the first of these
+
+
+# --------------------------------------------------------------------------------------------------- the cluster
 
 
 def test_an_address_where_no_cluster_is_and_a_gate_for_clients_are_refused(tmp_path):
