@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_networks import TINY
 from small_runs import command, files_of, small_config, small_run, timeless
 
 from lateapex.errors import ConfigError, RewardError
@@ -66,6 +67,13 @@ def test_any_number_of_workers_gives_the_run_of_none(tmp_path, name):
     assert any(file.startswith("training-simtrace/") for file in alone)
     for workers in (1, 2, 4) if name == "plain" else (4,):
         assert differing(run(tmp_path / str(workers), workers, **RUNS[name]), alone) == []
+
+
+def test_so_it_is_with_a_network_of_ones_own(tmp_path):
+    (tmp_path / "tiny.py").write_text(TINY)
+    network = f"{tmp_path / 'tiny.py'}:Tiny"
+    runs = [run(tmp_path / str(workers), workers, network=network, scene="mild") for workers in (0, 2)]
+    assert differing(*runs) == []
 
 
 def test_a_run_goes_on_with_another_number_of_workers_than_it_was_saved_with(tmp_path):
