@@ -263,10 +263,11 @@ class DiskStorage:
     def list(self, prefix: str = "") -> list[str]:
         """Sorted names that begin with `prefix`."""
         # Other folders can hold thousands of files that no name below this prefix needs.
-        top = self.root / prefix.rpartition("/")[0]
-        found = (path for path in top.rglob("*") if path.is_file() and not path.name.startswith(_ASIDE))
-        names = (path.relative_to(self.root).as_posix() for path in found)
-        return sorted(name for name in names if name.startswith(prefix))
+        folder, _, begin = prefix.rpartition("/")
+        tops = [path for path in (self.root / folder).glob("*") if path.name.startswith(begin)]
+        below = (path for top in tops if not top.is_symlink() for path in top.rglob("*"))
+        found = (path for path in (*tops, *below) if path.is_file() and not path.name.startswith(_ASIDE))
+        return sorted(path.relative_to(self.root).as_posix() for path in found)
 
     def notes(self, prefix: str = "") -> dict[str, FileNote]:
         """Size and time of change of the files that `list` names."""

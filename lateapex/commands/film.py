@@ -52,6 +52,8 @@ def film(
         f"{result.progress:.0f}%",
         markup=False,
     )
+    if result.not_shown is not None:
+        shown.print(f"note: not shown: {result.not_shown}", markup=False)
     shown.print(f"saved {result.film}", markup=False)
     if out is None and result.film.endswith(".gif"):
         shown.print(f"note: {job.NO_VIDEO}", markup=False)

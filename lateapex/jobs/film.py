@@ -19,13 +19,12 @@ from lateapex.analysis.film import MAIN, film_lap
 from lateapex.analysis.readings import FPS
 from lateapex.analysis.video import INSTALL, can_write_mp4, mp4_bytes
 from lateapex.analysis.views import ViewName, front_view, named_view
-from lateapex.config import Config, parse
-from lateapex.env.race_config import RaceConfig
+from lateapex.config import Config
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import TracedEpisode, read_simtrace
+from lateapex.jobs.film_things import home_of, things_around
 from lateapex.jobs.named_tracks import load_tracks
-from lateapex.jobs.recorded import things_along
-from lateapex.jobs.run_folder import SETTINGS, open_run, read_settings, read_tracks, run_vehicle
+from lateapex.jobs.run_folder import open_run, read_settings, read_tracks, run_vehicle
 from lateapex.records import EpisodeRecord
 from lateapex.storage import Storage, place_of, written
 from lateapex.world.track import Track
@@ -75,6 +74,8 @@ class FilmResult:
     status: str
     progress: float
     """Percent."""
+    not_shown: str | None
+    """What else was on the road, or may have been, and why the film does not show it; None: it shows all."""
 
 
 class FilmFile(NamedTuple):
@@ -121,8 +122,11 @@ def film(config: FilmConfig) -> FilmResult:
         steps=found.episode.steps,
     )
     title = f"episode {found.episode.number}"
-    things = None if trace_file else _things(storage, config.run, found)
-    made = draw_film(track, record, config.view, title, vehicle=vehicle, colour=colour, suffix=suffix, things=things)
+    home, source = home_of(config.run) if trace_file else (storage, found.source)
+    around = things_around(home, source, found.episode, track)
+    made = draw_film(
+        track, record, config.view, title, vehicle=vehicle, colour=colour, suffix=suffix, things=around.things
+    )
     inside = f"{'' if trace_file else 'videos/'}{found.stem}{made.suffix}"
     place, name = place_of(config.out) if config.out else (storage, inside)
     place.write(name, made.data)
@@ -134,6 +138,7 @@ def film(config: FilmConfig) -> FilmResult:
         seconds=record.lap_time,
         status=record.status,
         progress=record.progress,
+        not_shown=around.not_shown,
     )
 
 
@@ -167,15 +172,6 @@ def draw_film(
     large = named_view(track, episode.steps, view, tall, wide, vehicle=vehicle, things=things)
     pictures = film_lap(track, episode, large, front, title, things)
     return FilmFile(".mp4", mp4_bytes((np.asarray(picture) for picture in pictures), FPS))
-
-
-def _things(storage: Storage, run: str, found: _Found) -> NDArray[Any] | None:
-    """What else was there, if the run's race has anything beside the car."""
-    race = parse(RaceConfig, read_settings(storage).get("race", {}), f"{run}/{SETTINGS}")
-    if not race.things and race.cars == 1:
-        return None
-    folder = found.source.partition("/")[0] if _EVALUATION in found.source else None
-    return things_along(run, found.episode.number, folder, len(found.episode.steps))
 
 
 def best_of(episodes: Sequence[EpisodeRecord]) -> int:

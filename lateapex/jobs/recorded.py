@@ -111,14 +111,17 @@ def things_along(run: str, episode: int, evaluation: str | None, steps: int) -> 
         steps: T, as the trace has them.
 
     Returns:
-        None where there was nothing, or where the episode cannot be driven again.
+        None where there was nothing.
+
+    Raises:
+        RunError: the episode cannot be driven again, or took another course than the trace tells.
     """
-    try:
-        opened = open_replay(run, episode, evaluation)
-    except RunError:
-        return None
-    found = opened.replay.things(opened.seat)
-    return found if found is not None and len(found) == steps else None
+    opened = open_replay(run, episode, evaluation)
+    if opened.replay.steps != steps:
+        raise RunError(
+            f"{run}: episode {episode} has {steps} steps in its trace and {opened.replay.steps} in its recipe"
+        )
+    return opened.replay.things(opened.seat)
 
 
 def _open(run: str) -> Storage:
