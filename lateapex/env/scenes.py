@@ -70,17 +70,27 @@ class UserScenes:
         kind: the class.
         source: what it is called in messages.
         path: its file, whose lines messages name.
+        kept: texts of presets that hold in place of this version's, as `parse_scene` takes them.
 
     Raises:
         ConfigError: it is no scene, or its `sample` fails, or gives other values when it is asked again.
     """
 
-    def __init__(self, kind: type[Any], source: str | None = None, path: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: type[Any],
+        source: str | None = None,
+        path: str | None = None,
+        kept: Mapping[str, str] | None = None,
+    ) -> None:
         self.source = source or kind.__name__
         about = (inspect.cleandoc(kind.__doc__ or "").splitlines() or [""])[0]
-        self.ranges = parse_scene({"name": kind.__name__, "about": about, **_tables(kind, self.source)}, self.source)
+        tables = {"name": kind.__name__, "about": about, **_tables(kind, self.source)}
+        self.ranges = parse_scene(tables, self.source, kept)
         """What its attributes say."""
         self.name = self.ranges.name
+        self.base: str = tables.get("base", "")
+        """The preset that it builds on; empty: none."""
         self.samples = hasattr(kind, "sample")
         """Whether it draws values by itself too."""
         self._kind, self._path = kind, path or inspect.getsourcefile(kind) or self.source
@@ -151,7 +161,7 @@ def load_scenes(name: str, code: Mapping[str, str] | None = None) -> SceneRanges
 
     Args:
         name: what it is called by.
-        code: texts of users' Python files by their names; read from where they lie if not given.
+        code: texts of users' Python files by their names, and of kept presets; read from where they lie if not given.
 
     Raises:
         ConfigError: there is no such scene, file or class, or it is wrong.
@@ -162,7 +172,7 @@ def load_scenes(name: str, code: Mapping[str, str] | None = None) -> SceneRanges
         return load_scene(name)
     path = file_of(name)
     texts = {PurePath(path).name: read_code(path)} if code is None else code
-    return UserScenes(load_class(name, texts), name, path)
+    return UserScenes(load_class(name, texts), name, path, texts)
 
 
 def _tables(kind: type[Any], source: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Inputs(NamedTuple):
     """What a racer may not expect, one line each."""
     vehicle: Vehicle = Vehicle()
     code: Mapping[str, str] = {}
-    """Texts of the user's files of networks, transforms and scenes, by name."""
+    """Texts of the user's files of networks, transforms and scenes, and of presets that these build on, by name."""
     assisted: tuple[str, ...] = ()
     """What helps beside the reward and the sensors."""
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from lateapex.env.scenes import UserScenes, load_scenes
 from lateapex.env.user_code import file_of, in_run, is_reference, read_code
-from lateapex.world.scene_files import NONE, SceneRanges, parse_scene
+from lateapex.world.scene_files import NONE, SceneRanges, parse_scene, preset_text
 
 SceneSetting: TypeAlias = str | dict[str, Any]
 """As settings have it."""
@@ -21,13 +21,19 @@ class KeptScene(NamedTuple):
     values: SceneSetting
     """The setting, whole; see `scene_values`."""
     code: dict[str, str]
-    """Text of the class's file by its name; empty if it is none."""
+    """Of a class the texts of its file and of the preset that it builds on, by the names of the files."""
 
 
 def kept_scene(setting: SceneSetting) -> KeptScene:
     """Read what a setting names, or holds; raises as `scene_of`."""
     code = {PurePath(file_of(name)).name: read_code(file_of(name)) for name in scene_files(setting)}
-    return KeptScene(scene_of(setting, code=code or None), scene_values(setting), code)
+    scene = scene_of(setting, code=code or None)
+    return KeptScene(scene, scene_values(setting), code | kept_preset(scene))
+
+
+def kept_preset(scene: SceneRanges | UserScenes) -> dict[str, str]:
+    """What a run keeps of the preset that a class builds on, by the name of its file; empty if there is none."""
+    return dict([preset_text(scene.base)]) if isinstance(scene, UserScenes) and scene.base else {}
 
 
 def scene_of(
@@ -37,7 +43,7 @@ def scene_of(
 
     Args:
         source: where it stands, for messages.
-        code: texts of the user's Python files by their names; read from where they lie if not given.
+        code: texts of the user's Python files and of kept presets by their names; as they are now if not given.
 
     Raises:
         ConfigError: there is no such scene, or it is wrong.
@@ -48,7 +54,8 @@ def scene_of(
 def scene_values(setting: SceneSetting) -> SceneSetting:
     """The setting as a run keeps it: whole, so that it needs no file and later presets do not change it.
 
-    A class is named as the run has it, by the file's name alone; its text is among the run's code.
+    A class is named as the run has it, by the file's name alone; its text is among the run's code, and so is the preset
+    that it builds on.
     """
     if isinstance(setting, str) and is_reference(setting):
         return in_run(setting)

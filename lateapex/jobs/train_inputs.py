@@ -19,7 +19,7 @@ from lateapex.jobs.exchange_config import share_cars
 from lateapex.jobs.job_parameters import training_files
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.run_folder import Inputs, Origin, open_trained, read_settings, run_assisted, run_metadata
-from lateapex.jobs.scenes import scene_files, scene_of, varies_light
+from lateapex.jobs.scenes import kept_preset, scene_files, scene_of, varies_light
 from lateapex.jobs.train_config import TrainConfig, named_network, our_network
 from lateapex.models.networks import NETWORKS
 from lateapex.models.user_network import check_network, network_class
@@ -71,7 +71,8 @@ def read_inputs(config: TrainConfig) -> Inputs:
         _origin(config, metadata),
         (*metadata.warnings, *given.warnings(config.algorithm), *_network_notes(config, metadata)),
         load_vehicle(vehicle_of_version(metadata.version) if config.vehicle == AUTO else config.vehicle),
-        user_files((config.network, config.critic, *config.transforms, *scene_files(config.scene))),
+        user_files((config.network, config.critic, *config.transforms, *scene_files(config.scene)))
+        | kept_preset(scene),
         assists(config, run_assisted(open_trained(config.pretrained)) if config.pretrained is not None else ()),
     )
 

@@ -2,7 +2,7 @@
 
 evaluation.toml     its settings, which model drove, on which tracks, with which car
 track.npy           the track; tracks/<place>-<name>.npy of several
-code/<name>.py      of a scene that is a user's own class
+code/               of a scene that is a user's own class: its file, and the preset that it builds on
 episodes.jsonl      what each trial is driven again from
 scenes.jsonl        how the world varied, a line for each trial; where a scene was asked for
 """
@@ -61,7 +61,7 @@ def trial_files(
         vehicle: that drove.
         model: version of the model that drove.
         episodes: those of all tracks, in their order.
-        code: texts of the user's files by name.
+        code: texts of the class's files by name.
     """
     notes = to_toml(config, model=model, tracks=track_notes(tracks), car=asdict(vehicle))
     lines = "".join(recipe_line(number, episode) for number, episode in enumerate(episodes))

@@ -85,8 +85,12 @@ def read_scene(text: str, source: str, name: str | None = None) -> SceneRanges:
     return parse_scene({"name": name or Path(source).stem, **read_toml(text, source)}, source)
 
 
-def parse_scene(values: Mapping[str, Any], source: str) -> SceneRanges:
+def parse_scene(values: Mapping[str, Any], source: str, kept: Mapping[str, str] | None = None) -> SceneRanges:
     """Make a scene of tables of ranges, and of `base`, the preset whose other ranges hold too.
+
+    Args:
+        source: where they stand, for messages.
+        kept: texts of presets by the names of their files, see `preset_text`, which hold in place of this version's.
 
     Raises:
         ConfigError: as for read_scene.
@@ -96,10 +100,7 @@ def parse_scene(values: Mapping[str, Any], source: str) -> SceneRanges:
     for key, word in words.items():
         if not isinstance(word, str):
             raise ConfigError(f"{source}: {key} is {word!r}; a text is needed")
-    base = words["base"]
-    if base:
-        _FILES.check_base(base, source)
-    ranges = dict(load_scene(base).ranges) if base else {}
+    ranges = _base(words["base"], source, kept or {})
     known_tables = list(dict.fromkeys(name.partition(".")[0] for name in PLACES))
     for table, found in tables.items():
         if table not in known_tables:
@@ -120,6 +121,25 @@ def parse_scene(values: Mapping[str, Any], source: str) -> SceneRanges:
 def write_scene(scene: SceneRanges) -> str:
     """Return a scene as TOML."""
     return tomli_w.dumps(scene.to_values())
+
+
+def preset_text(name: str) -> tuple[str, str]:
+    """Name of the file in which a preset is kept, and what stands there: all its ranges, as this version has them."""
+    return _kept_file(name), write_scene(load_scene(name))
+
+
+def _kept_file(name: str) -> str:
+    return f"{name}.toml"
+
+
+def _base(name: str, source: str, kept: Mapping[str, str]) -> dict[str, Range]:
+    """Ranges of the preset that a scene builds on."""
+    if not name:
+        return {}
+    if (text := kept.get(_kept_file(name))) is not None:
+        return dict(read_scene(text, _kept_file(name)).ranges)
+    _FILES.check_base(name, source)
+    return dict(load_scene(name).ranges)
 
 
 def _changes_nothing(name: str, drawn: Range, source: str) -> bool:

@@ -16,8 +16,12 @@ from small_runs import command, files_of, small_config, small_run, timeless
 from lateapex.env.scenes import load_scenes, scenes_of
 from lateapex.errors import ConfigError
 from lateapex.jobs import train as job
+from lateapex.jobs.evaluate import EvaluateConfig, evaluate
 from lateapex.jobs.replay import ReplayConfig, replay
 from lateapex.storage import DiskStorage
+from lateapex.training.checkpoint import user_code
+from lateapex.world.preset_files import PresetFiles, PresetText
+from lateapex.world.scene_files import load_scene, read_scene
 
 SHORT = {"steps": 96, "rollout_steps": 24, "evaluation_interval": 100, "evaluation_trials": 1}
 
@@ -55,6 +59,53 @@ def test_a_moved_run_goes_on_to_the_same_files(whole: Path, tmp_path: Path) -> N
         assert one[name] == two[name]
     state = "model/training_state.pt"
     assert one[state]["weights"] == two[state]["weights"]
+
+
+@pytest.fixture
+def other_mild(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later version, whose preset `mild` is another."""
+    now = PresetFiles.read
+
+    def read(files: PresetFiles, name: str) -> PresetText:
+        found = now(files, name)
+        return found._replace(text="[car]\nspeed_scale = 1.9\n") if name == "mild" else found
+
+    monkeypatch.setattr(PresetFiles, "read", read)
+
+
+def test_a_later_version_with_another_preset_drives_its_episodes_again_bit_for_bit(
+    whole: Path, other_mild: None, tmp_path: Path
+) -> None:
+    before, now = read_scene((whole / "code" / "mild.toml").read_text(), "mild.toml"), load_scene("mild")
+    assert list(now.ranges) == ["car.speed_scale"]
+    assert len(before.ranges) > 5
+    assert load_scenes(write_dusk(tmp_path)).varied < load_scenes("dusk.py:Dusk", user_code(DiskStorage(whole))).varied
+    for episode in range(len((whole / "logs" / "scenes.jsonl").read_text().splitlines())):
+        assert replay(ReplayConfig(run=str(whole), episode=episode, reward=True)).same
+
+
+def test_a_later_version_with_another_preset_goes_on_to_the_same_files(
+    whole: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    half = small_run(tmp_path / "half", scene=write_dusk(tmp_path), trainer={**SHORT, "steps": 48})
+    request.getfixturevalue("other_mild")
+    job.resume(str(half), {"trainer": {"steps": 96}})
+    one, two = timeless(files_of(half)), timeless(files_of(whole))
+    for name in ("logs/scenes.jsonl", "code/mild.toml"):
+        assert one[name] == two[name]
+    state = "model/training_state.pt"
+    assert one[state]["weights"] == two[state]["weights"]
+
+
+def test_an_evaluation_keeps_the_preset_too(whole: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(whole, tmp_path / "run"))
+    scene = write_dusk(tmp_path, text="class Dusk:\n    base = 'mild'\n")
+    folder = evaluate(EvaluateConfig(run=str(run), trials=1, scene=scene, film="none")).folder
+    request.getfixturevalue("other_mild")
+    again = replay(ReplayConfig(run=str(run), evaluation=folder, episode=0))
+    assert again.same
+    (run / folder / "code" / "mild.toml").unlink()  # as of runs before it was kept
+    assert not replay(ReplayConfig(run=str(run), evaluation=folder, episode=0)).same
 
 
 def test_its_episodes_are_driven_again_bit_for_bit(whole: Path) -> None:
