@@ -19,10 +19,11 @@ from lateapex.world.variation import NEUTRAL, PICTURE_TABLES, QUANTITIES
 SAMPLES: Final = 24
 _LINES: Final = 4  # of values below each picture
 _IN_ONE: Final = 2
+_SEEN: Final = frozenset({*PICTURE_TABLES, "start"})
 
 
 def scene_sheet(scene: GivenScene, track: str, out: Path, seed: int = 0) -> list[dict[str, float]]:
-    """Write the sheet: 24 cars evenly round the track, and below each picture what changed it most.
+    """Write the sheet: 24 cars evenly round the track, moved as the scene says; below each picture what changed it.
 
     Returns:
         All values of each that are not as usual, by name.
@@ -35,7 +36,7 @@ def scene_sheet(scene: GivenScene, track: str, out: Path, seed: int = 0) -> list
         raise ConfigError(f"--out is {out}; a name that ends in .png is needed, such as {out.with_suffix('.png')}")
     task = RacingTask(load_track(track), SAMPLES, seed=seed, colour=True, scene=scene)
     everyone = np.zeros(SAMPLES)
-    task.begin(np.arange(SAMPLES), StartPoses(np.arange(SAMPLES) / SAMPLES, everyone, everyone))
+    task.begin(np.arange(SAMPLES), StartPoses(np.arange(SAMPLES) / SAMPLES, everyone, everyone), moved=True)
     values = [{} if task.varied is None else task.varied.of_episode(car) for car in range(SAMPLES)]
     DiskStorage(out.parent).write(out.name, draw_contact_sheet(task.pictures, [_words(each) for each in values]))
     return values
@@ -46,7 +47,7 @@ def _words(values: dict[str, float]) -> list[str]:
     away = {
         item.name: abs(values[item.name] - NEUTRAL[place]) / (item.high - item.low)
         for place, item in enumerate(QUANTITIES)
-        if item.name in values and item.name.partition(".")[0] in PICTURE_TABLES
+        if item.name in values and item.name.partition(".")[0] in _SEEN
     }
     chosen = sorted(away, key=lambda name: -away[name])[: _LINES * _IN_ONE]
     words = [f"{name.partition('.')[2].removesuffix('_deg')} {values[name]:.3g}" for name in chosen]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from small_runs import command
 
+from lateapex.env.racing import RacingTask
+from lateapex.env.starts import StartPoses
+from lateapex.jobs import scene_sheet as job
 from lateapex.world.scene_files import load_scene, parse_scene, read_scene, scene_names
 from lateapex.world.variation import PLACES
 
@@ -52,3 +56,22 @@ def test_a_sheet_shows_what_24_cars_see_with_their_values(tmp_path: Path, capsys
     first = sheets[1][8:128, 8:168] / np.maximum(sheets[0][8:128, 8:168], 1)
     assert np.median(first[100:, :, 0]) == pytest.approx(found["values"][0]["light.red"], abs=0.05)
     assert "a name that ends in .png is needed" in command(capsys, "scenes", "show", "mild", "--out", "sheet.gif").error
+
+
+def test_a_sheet_shows_the_starts_as_the_scene_moves_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[Any, Any]] = []
+
+    def draw(pictures: Any, words: Any) -> bytes:
+        drawn.append((pictures.copy(), words))
+        return b""
+
+    monkeypatch.setattr(job, "draw_contact_sheet", draw)
+    moved = parse_scene({"start": {"offset": -0.3, "heading_deg": 20}}, "mine")
+    values = job.scene_sheet(moved, "oval", tmp_path / "a.png")
+    assert values == [{"start.offset": -0.3, "start.heading_deg": 20.0}] * 24
+    ((pictures, words),) = drawn
+    assert words == [["offset -0.3  heading 20"]] * 24
+    task = RacingTask("oval", 24, colour=True)
+    # A start of 20 degrees to the left, 0.3 widths to the right of the centre line.
+    task.begin(np.arange(24), StartPoses(np.arange(24) / 24, np.full(24, -0.3), np.full(24, np.radians(20))))
+    assert np.array_equal(pictures, task.pictures)
