@@ -8,6 +8,7 @@ part at a time, on one thread.
     python benchmarks/sim.py --json sim.json
     python benchmarks/sim.py --only camera_frames
     python benchmarks/sim.py --only scenes
+    python benchmarks/sim.py --only scene_draws
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import itertools
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from harness import Quiet, median_of, parser, print_table, row, wait_for_idle, write_rows
 
 from lateapex.env.racing import RacingTask
 from lateapex.env.reward import load_reward
+from lateapex.env.scenes import GivenScene, scenes_of
 
 CARS = (1, 16, 64, 256)
 THREADS = (1, 2)
@@ -89,7 +91,7 @@ def _task(
     size: tuple[int, int],
     colour: bool,
     reward: str = "builtin",
-    scene: str = "none",
+    scene: GivenScene = "none",
 ) -> RacingTask:
     paid = load_reward("centre_line", batched=reward == "builtin")
     height, width = size
@@ -184,6 +186,45 @@ def _scenes(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
     return found
 
 
+class Dusk:
+    """A room in the evening: the scene class of docs/scenes.md."""
+
+    base = "mild"
+    car: ClassVar = {"grip": [0.6, 1.4]}
+
+    def sample(self, rng: np.random.Generator, car: int, episode: int) -> dict[str, float]:
+        """Draw how dark it is."""
+        del car, episode
+        dark = rng.uniform(0.25, 1.0)
+        return {"light.red": dark, "light.green": dark, "light.blue": dark, "picture.noise": 2.0 / dark}
+
+
+class Ranges:
+    """The same without `sample`."""
+
+    base = Dusk.base
+    car = Dusk.car
+
+
+def _scene_draws(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
+    """Microseconds of processor time in which the values of an episode are drawn, and in which one begins."""
+    scenes: dict[str, GivenScene] = {"mild": "mild", "sim2real": "sim2real", "a class": Ranges, "with sample": Dusk}
+    found = []
+    for cars, (name, scene) in itertools.product((1, PROFILED), scenes.items()):
+        task = _task(options, cars, 1, SIZES[0], False, scene=scene)
+        drawn, everyone, numbers = scenes_of(scene), np.arange(cars), itertools.count()
+        assert drawn is not None
+        parts: dict[str, Callable[[], object]] = {
+            "draw": lambda: drawn.draw(1, everyone, np.full(cars, next(numbers))),  # noqa: B023 - called at once
+            "begin": lambda: task.begin(everyone),  # noqa: B023 - as above
+        }
+        for part, work in parts.items():
+            seconds = median_of(work, runs=options.runs, seconds=0.5 * options.seconds, clock=time.process_time)
+            kind = {"part": part, "cars": cars, "threads": 1, "size": _name(SIZES[0]), "colour": "grey"}
+            found.append(row("scene_draws", 1e6 * seconds / cars, "us/episode", quiet, randomisation=name, **kind))
+    return found
+
+
 def _copies(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
     """The floor: copying as many bytes as the pictures have, on one thread."""
     found = []
@@ -205,6 +246,7 @@ PARTS: dict[str, Callable[[argparse.Namespace, Quiet], list[dict[str, Any]]]] = 
     "car_steps": _car_steps,
     "profile": _profile,
     "scenes": _scenes,
+    "scene_draws": _scene_draws,
     "copy_floor": _copies,
 }
 
