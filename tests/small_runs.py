@@ -13,6 +13,7 @@ from lateapex import cli
 from lateapex.jobs import train as job
 from lateapex.models.model_file import unpack
 from lateapex.records import STEP_DTYPE
+from lateapex.storage import open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +79,12 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def far_files(url: str) -> dict[str, bytes]:
+    """The same of a place that a URL names."""
+    storage = open_storage(url)
+    return {name: storage.read(name) for name in storage.list()}
 
 
 def timeless(files: Mapping[str, bytes]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from made_bucket import Bucket
 from small_runs import small_run
 
 from lateapex.jobs import train as job
@@ -34,6 +35,16 @@ def lapping(tmp_path_factory: pytest.TempPathFactory) -> job.TrainResult:
     return job.train(
         job.train_config({"track": "kidney", "seed": 1, "torch_threads": 1, "out": str(out), "trainer": trainer})
     )
+
+
+@pytest.fixture(params=["made bucket", pytest.param("real bucket", marks=pytest.mark.servers)])
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of an empty place in a bucket."""
+    if request.param == "real bucket":
+        return str(request.getfixturevalue("bucket_url"))
+    bucket = Bucket()
+    monkeypatch.setattr("lateapex.storage_s3._client", lambda patience: bucket)
+    return "s3://bucket/runs"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from made_bucket import Bucket
 from made_workers import crew, shared_config
-from small_runs import command, files_of, small_config, small_run, timeless
+from small_runs import command, far_files, files_of, small_config, small_run, timeless
 
 from lateapex.errors import RewardError, RunError, StorageError
 from lateapex.jobs import train as job
@@ -24,25 +24,10 @@ from lateapex.storage import open_storage
 CLOCK_FREE = {"trainer": {"evaluation_interval": 1}}
 
 
-@pytest.fixture(params=["made bucket", pytest.param("real bucket", marks=pytest.mark.servers)])
-def place(request, monkeypatch):
-    """URL of an empty place in a bucket."""
-    if request.param == "real bucket":
-        return request.getfixturevalue("bucket_url")
-    bucket = Bucket()
-    monkeypatch.setattr("lateapex.storage_s3._client", lambda patience: bucket)
-    return "s3://bucket/runs"
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The same run on disk."""
     return timeless(files_of(small_run(tmp_path_factory.mktemp("whole") / "run", **CLOCK_FREE)))
-
-
-def far_files(url: str) -> dict[str, bytes]:
-    storage = open_storage(url)
-    return {name: storage.read(name) for name in storage.list()}
 
 
 def far_run(url: str, **changes) -> str:
