@@ -29,7 +29,7 @@ app = typer.Typer(
 
 @app.command("list", epilog="Example: lateapex network list")
 def list_all(json_line: Json = False) -> None:
-    """List the networks that there are, as large as they are with grey pictures of 160x120 and 10 actions."""
+    """List the networks that there are, as large as they are for grey pictures of 160x120 and 10 actions."""
     from lateapex.jobs.network import list_networks
 
     found = list_networks()

@@ -11,6 +11,7 @@ import torch
 from pydantic import BeforeValidator
 
 from lateapex.config import Config
+from lateapex.env.privileged import STATE_SENSOR
 from lateapex.env.racing import RacingTask
 from lateapex.env.user_code import is_reference
 from lateapex.errors import ConfigError, MetadataError
@@ -21,11 +22,12 @@ from lateapex.jobs.train_config import our_network
 from lateapex.jobs.train_inputs import user_files
 from lateapex.models.blueprint import Blueprint, Spaces
 from lateapex.models.network_figures import BATCHES, Figures, figures, forward_milliseconds
-from lateapex.models.networks import NETWORKS
+from lateapex.models.networks import CRITICS, NETWORKS
 from lateapex.models.policy import Actor, Critic, Policy
-from lateapex.models.user_network import check_network
+from lateapex.models.user_network import check_network, network_class
 from lateapex.training.checkpoint import load_version
 
+_LEAN: Final = "lean"
 _FROM_RUN: Final = ("model_metadata", "transforms", "colour")
 
 
@@ -87,6 +89,8 @@ class Listed:
     memory: int
     about: str
     """First sentence of its description."""
+    critic_only: bool
+    """Whether no actor can have it, since it sees what no sensor of the car gives; it then has a value as output."""
 
 
 def show_network(config: NetworkConfig) -> NetworkResult:
@@ -96,9 +100,9 @@ def show_network(config: NetworkConfig) -> NetworkResult:
         ConfigError: there is no such network, it does not fit the sensors, or a user's file fails.
         LateapexError: the run or the metadata cannot be read.
     """
-    if config.network in NETWORKS.names() or is_reference(config.network):
+    if config.network in _names() or is_reference(config.network):
         policy = _built(config)
-        return _result(policy, [_part("actor", policy.actor, config.network, policy.inputs.spaces)])
+        return _result(policy, [_only_part(policy, config.network)])
     if not holds_run(config.network):
         if Path(config.network).is_dir():
             open_trained(config.network)  # says what is wrong with it
@@ -110,22 +114,24 @@ def show_network(config: NetworkConfig) -> NetworkResult:
     blueprint, spaces = policy.blueprint, policy.inputs.spaces
     parts = [
         _part("actor", policy.actor, blueprint.network, spaces),
-        _part("critic", policy.critic, blueprint.critic, {**spaces, **blueprint.critic_sensors}),
+        _part("critic", policy.critic, blueprint.critic, _critic_spaces(policy)),
     ]
     return _result(policy, parts)
 
 
 def list_networks() -> list[Listed]:
-    """All networks by our names for them."""
-    names = NETWORKS.names()
+    """All networks by our names for them, those for critics alone last."""
+    names = _names()
     originals = {our_network(name): name for name in names if our_network(name) != name}
     return [_listed(name, originals.get(name)) for name in names if name not in originals.values()]
 
 
 def _listed(name: str, original: str | None) -> Listed:
     policy = _built(NetworkConfig(network=name))
-    found = figures(policy.actor, policy.inputs.spaces)
-    said = " ".join((inspect.getdoc(NETWORKS.get(name)) or "").split("\n\n")[0].split())
+    critic_only = name in CRITICS.names()
+    part = policy.critic if critic_only else policy.actor
+    found = figures(part, _critic_spaces(policy) if critic_only else policy.inputs.spaces)
+    said = " ".join((inspect.getdoc(network_class(name)) or "").split("\n\n")[0].split())
     return Listed(
         name=name,
         original=original,
@@ -133,20 +139,40 @@ def _listed(name: str, original: str | None) -> Listed:
         multiply_adds=found.multiply_adds,
         memory=found.memory,
         about=said.removesuffix("."),
+        critic_only=critic_only,
     )
 
 
+def _names() -> list[str]:
+    return [*NETWORKS.names(), *CRITICS.names()]
+
+
+def _critic_spaces(policy: Policy) -> Spaces:
+    return {**policy.inputs.spaces, **policy.blueprint.critic_sensors}
+
+
+def _only_part(policy: Policy, network: str) -> Part:
+    """That part of what `_built` gives that is of the network that was asked for."""
+    if network not in CRITICS.names():
+        return _part("actor", policy.actor, network, policy.inputs.spaces)
+    return _part("critic", policy.critic, network, _critic_spaces(policy))
+
+
 def _built(config: NetworkConfig) -> Policy:
-    """A policy with this network, as training would begin with it."""
+    """A policy with this network, as training would begin with it; as its critic, if it is for critics alone."""
     metadata = default_metadata()
     if config.model_metadata is not None:
         metadata = read_metadata(read_text(config.model_metadata, MetadataError), config.model_metadata)
-    task = RacingTask("oval", metadata=metadata, colour=config.colour, threads=1)
+    critic_only = config.network in CRITICS.names()
+    task = RacingTask("oval", metadata=metadata, colour=config.colour, threads=1, state=critic_only)
+    spaces = {name: value.shape[1:] for name, value in task.observations.items()}
     blueprint = Blueprint(
-        sensors={name: value.shape[1:] for name, value in task.observations.items()},
+        sensors={name: shape for name, shape in spaces.items() if name != STATE_SENSOR},
+        critic_sensors={name: shape for name, shape in spaces.items() if name == STATE_SENSOR},
         actions=len(task.actions),
         head="categorical" if metadata.actions else "gaussian",
-        network=config.network,
+        network=_LEAN if critic_only else config.network,
+        critic=config.network if critic_only else _LEAN,
         transforms=config.transforms,
     )
     return Policy(blueprint, code=user_files((config.network, *config.transforms)))

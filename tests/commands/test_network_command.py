@@ -10,7 +10,7 @@ import pytest
 from made_networks import write_tiny
 from small_runs import command, small_run
 
-from lateapex.models.networks import NETWORKS
+from lateapex.models.networks import CRITICS, NETWORKS
 
 
 def shown(capsys: pytest.CaptureFixture[str], *words: object) -> list[dict[str, object]]:
@@ -26,10 +26,26 @@ def test_the_list_has_every_network_once_and_the_originals_names(capsys: pytest.
     said = command(capsys, "network", "list", "--json")
     networks = {network["name"]: network for network in json.loads(said.out)["networks"]}
     originals = [network["original"] for network in networks.values() if network["original"]]
-    assert sorted([*networks, *originals]) == sorted(NETWORKS.names())
+    assert sorted([*networks, *originals]) == sorted([*NETWORKS.names(), *CRITICS.names()])
+    assert {name for name, network in networks.items() if network["critic_only"]} == set(CRITICS.names())
     assert networks["shallow"]["parameters"] == 5_839_520 + 513 * 10
     assert networks["recurrent"]["memory"] == 64
+    assert networks["state"]["parameters"] == 22 * 128 + 129 * 128 + 129  # 21 numbers of the state, then a value
     assert all(network["about"] for network in networks.values())
+    said = command(capsys, "network", "list").out
+    assert all(re.search(rf"^{name} .*{network['about'][:40]}", said, re.M) for name, network in networks.items())
+
+
+@pytest.mark.parametrize("name", [*NETWORKS.names(), *CRITICS.names()])
+def test_every_network_of_the_tables_is_shown_as_large_as_it_is_listed(
+    capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (part,) = shown(capsys, name)
+    listed = json.loads(command(capsys, "network", "list", "--json").out)["networks"]
+    (network,) = [network for network in listed if name in (network["name"], network["original"])]
+    assert part["role"] == ("critic" if network["critic_only"] else "actor")
+    assert part["figures"]["parameters"] == network["parameters"]  # type: ignore[index] # JSON
+    assert part["figures"]["multiply_adds"] == network["multiply_adds"]  # type: ignore[index] # JSON
 
 
 def test_the_table_tells_what_the_json_tells(capsys: pytest.CaptureFixture[str]) -> None:
