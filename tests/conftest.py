@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
+from made_absent import absent
 from made_servers import bucket_url, object_store, redis_server, redis_url  # noqa: F401 - fixtures
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,12 +25,6 @@ def _one_torch_thread() -> None:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real DeepRacer files beside the project; where it is absent its tests skip, in CI they fail."""
-    if SHARED.is_dir():
-        return SHARED
-    message = f"NO REAL FILES AT {SHARED}: tests against real tracks and logs do not run"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        warnings.warn(message, stacklevel=2)
-    pytest.skip(message)
+    if not SHARED.is_dir():
+        absent(f"NO REAL FILES AT {SHARED}: tests against real tracks and logs do not run")
+    return SHARED

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from made_absent import skip_loudly
 from made_bucket import Bucket
 from small_runs import small_run
 
@@ -59,11 +59,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         words = ["mount", "-t", "tmpfs", "-o", f"{again[0]}size={size},{options}", "tmpfs", str(place)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode:
-            message = f"NO SMALL DISK COULD BE MOUNTED, tests of full disks do not run: {done.stderr.strip()}"
-            with warnings.catch_warnings():
-                warnings.simplefilter("default")
-                warnings.warn(message, stacklevel=2)
-            pytest.skip(message)
+            skip_loudly(f"NO SMALL DISK COULD BE MOUNTED, tests of full disks do not run: {done.stderr.strip()}")
         mounted.append(place)
         return place
 

@@ -26,10 +26,7 @@ from lateapex.training.rollout import Rollout
 
 STEPS, CARS, LONGEST = 22, 5, 11
 SIZE = {"height": 40, "width": 52}
-SEED = 11
-WEIGHTS_SEED = (
-    2  # from some weights a neuron at its edge goes one way or the other by rounding, in two runs of ours too
-)
+SEEDS = range(5)
 BATCH = 32  # so that the last, incomplete batch of the 110 samples is dropped
 ORIGINAL: dict[str, Any] = {
     "learning_rate": 3e-4,
@@ -50,14 +47,23 @@ def theirs() -> Any:
     return oracle("stable_baselines3", "stable-baselines3", "PPO is not compared with it")
 
 
-def recorded(continuous: bool) -> tuple[Policy, Rollout]:
-    """Steps of our collector on a small track; the policy has learned since, so that some ratios are clipped."""
+def recorded(continuous: bool, seed: int) -> tuple[Policy, Rollout]:
+    """Steps of our collector on a small track, with episodes that end in every way; the policy has learned since.
+
+    Args:
+        seed: of the starts, the first weights, the actions and the order of learning.
+    """
     settings = {"metadata": continuous_metadata((-30, 30), (0.5, 2))} if continuous else {}
     starts = RandomStarts(offset=0.6, heading=1.2)
-    task = small_task("oval", CARS, **SIZE, starts=starts, max_steps=LONGEST, seed=3, **settings)
-    policy = Policy(policy_plan(continuous, len(task.actions)), WEIGHTS_SEED)
+    task = small_task("oval", CARS, **SIZE, starts=starts, max_steps=LONGEST, seed=seed, **settings)
+    policy = Policy(policy_plan(continuous, len(task.actions)), seed)
     rollout = LocalCollector(task).collect(policy, Budget(STEPS))
-    PPO(policy, PPOConfig(**{**ORIGINAL, "epochs": 4, "learning_rate": 1e-3})).update(rollout)
+    ended = rollout.terminated | rollout.truncated
+    assert rollout.terminated.any()
+    assert rollout.truncated.any()
+    assert not ended[-1].all()
+    assert len(rollout.rewards[rollout.rewards != 0]) > STEPS
+    PPO(policy, PPOConfig(**{**ORIGINAL, "epochs": 4, "learning_rate": 1e-3}), seed=seed).update(rollout)
     return policy, rollout
 
 
@@ -182,14 +188,14 @@ def replay(buffer: Any, batches: list[NDArray[np.int64]]) -> None:
     buffer.get = lambda size: [buffer._get_samples(remaining.pop(0)) for _ in range(per_epoch)]
 
 
-def our_batches(policy: Policy, rollout: Rollout, config: PPOConfig) -> list[NDArray[np.int64]]:
+def our_batches(policy: Policy, rollout: Rollout, config: PPOConfig, seed: int) -> list[NDArray[np.int64]]:
     """Which samples each gradient step of our update uses: those of pictures that bear the number of their sample."""
     numbers = torch.arange(STEPS * CARS, dtype=torch.uint8).reshape(STEPS, CARS, 1, 1, 1)
     other = Policy(policy.blueprint)
     seen: list[torch.Tensor] = []
     watch_pictures(other, seen)
     marked = with_pictures(rollout, numbers.expand_as(pictures_of(rollout)).contiguous())
-    PPO(other, config, seed=SEED).update(marked)
+    PPO(other, config, seed=seed).update(marked)
     return [pictures[:, 0, 0, 0].numpy().astype(np.int64) for pictures in seen]
 
 
@@ -197,19 +203,11 @@ def our_batches(policy: Policy, rollout: Rollout, config: PPOConfig) -> list[NDA
 
 
 @KINDS
-def test_the_recorded_steps_hold_every_kind_of_end(continuous: bool) -> None:
-    _, rollout = recorded(continuous)
-    ended = rollout.terminated | rollout.truncated
-    assert rollout.terminated.any()
-    assert rollout.truncated.any()
-    assert not ended[-1].all()
-    assert len(rollout.rewards[rollout.rewards != 0]) > STEPS
-
-
-@KINDS
-@pytest.mark.parametrize(("discount", "lam"), [(0.999, 0.95), (0.9, 0.5), (1.0, 1.0)])
-def test_advantages_are_those_of_stable_baselines3(theirs: Any, continuous: bool, discount: float, lam: float) -> None:
-    policy, rollout = recorded(continuous)
+@pytest.mark.parametrize(("seed", "discount", "lam"), [(0, 0.999, 0.95), (1, 0.9, 0.5), (2, 1.0, 1.0)])
+def test_advantages_are_those_of_stable_baselines3(
+    theirs: Any, continuous: bool, seed: int, discount: float, lam: float
+) -> None:
+    policy, rollout = recorded(continuous, seed)
     buffer = their_ppo(theirs, policy, rollout, 1).rollout_buffer
     buffer.gamma, buffer.gae_lambda = discount, lam
     fill(buffer, rollout)
@@ -226,12 +224,11 @@ def test_advantages_are_those_of_stable_baselines3(theirs: Any, continuous: bool
     np.testing.assert_allclose(ours + rollout.values, buffer.returns, rtol=0, atol=1e-5)
 
 
-@KINDS
-@pytest.mark.parametrize("epochs", [1, 10])
-def test_losses_and_new_weights_are_those_of_stable_baselines3(theirs: Any, continuous: bool, epochs: int) -> None:
-    policy, rollout = recorded(continuous)
+def unlike(theirs: Any, continuous: bool, seed: int, epochs: int) -> dict[str, float]:
+    """By how much our losses and new weights differ from those of Stable-Baselines3, where it is more than 1e-5."""
+    policy, rollout = recorded(continuous, seed)
     config = PPOConfig(**ORIGINAL, epochs=epochs)
-    batches = our_batches(policy, rollout, config)
+    batches = our_batches(policy, rollout, config, seed)
     assert [len(batch) for batch in batches] == [BATCH] * (epochs * (STEPS * CARS // BATCH))
 
     other = their_ppo(theirs, policy, rollout, epochs)
@@ -241,7 +238,8 @@ def test_losses_and_new_weights_are_those_of_stable_baselines3(theirs: Any, cont
     replay(buffer, batches)
     before = our_weights(policy)
     other.train()
-    measures = PPO(policy, config, seed=SEED).update(rollout)
+    measures = PPO(policy, config, seed=seed).update(rollout)
+    assert measures["clip_share"] > 0
 
     told = other.logger.name_to_value
     expected = {
@@ -253,9 +251,16 @@ def test_losses_and_new_weights_are_those_of_stable_baselines3(theirs: Any, cont
     }
     if epochs == 1:  # theirs tells of the last epoch alone
         expected["kl"] = told["train/approx_kl"]
-    assert {name: measures[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-5)
-    assert measures["clip_share"] > 0
+    apart = {name: abs(measures[name] - value) for name, value in expected.items()}
     after = other.policy.state_dict()
     for name, value in our_weights(policy).items():
-        torch.testing.assert_close(value, after[name], rtol=0, atol=1e-5, msg=name)
         assert float((value - before[name]).abs().max()) > 1e-4, name
+        apart[name] = float((value - after[name]).abs().max())
+    return {name: by for name, by in apart.items() if not by <= 1e-5}
+
+
+@KINDS
+def test_losses_and_new_weights_are_those_of_stable_baselines3(theirs: Any, continuous: bool) -> None:
+    found = {seed: unlike(theirs, continuous, seed, 5 if seed == SEEDS[0] else 1) for seed in SEEDS}
+    # From some weights a neuron at its edge goes one way or the other by rounding, in two runs of ours too.
+    assert sum(map(bool, found.values())) <= 1, found
