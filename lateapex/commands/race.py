@@ -69,12 +69,11 @@ def race(
 def _race(values: dict[str, Any], json_line: bool) -> None:
     from lateapex.config import parse
     from lateapex.jobs import race as job
+    from lateapex.jobs.race_folder import RaceJobConfig
 
     shown = console(json_line)
     with clean_stdout(json_line):
-        result = job.race(
-            parse(job.RaceJobConfig, values, "command line"), lambda line: shown.print(line, markup=False)
-        )
+        result = job.race(parse(RaceJobConfig, values, "command line"), lambda line: shown.print(line, markup=False))
     _show(shown, result)
     if json_line:
         print(json.dumps(_line(result)))

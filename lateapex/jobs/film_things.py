@@ -7,7 +7,7 @@ or, where things stood in places that the race's settings tell, from those.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,12 +17,17 @@ from numpy.typing import NDArray
 from lateapex.config import parse, read_toml
 from lateapex.env.race_config import RaceConfig
 from lateapex.env.racing import RacingTask
+from lateapex.env.replay import Replay
 from lateapex.env.reward_base import Unpaid
 from lateapex.errors import LateapexError, RunError
 from lateapex.formats.job_yaml import read_parameters
+from lateapex.formats.recipes import read_recipes
 from lateapex.formats.simtrace import TracedEpisode
 from lateapex.jobs.import_layout import Role, layout_of, stamp_of
 from lateapex.jobs.import_run import UNKNOWN
+from lateapex.jobs.race_folder import RESULTS, held, reopen, terms_of
+from lateapex.jobs.race_folder import SETTINGS as RACE
+from lateapex.jobs.race_heats import shared_task
 from lateapex.jobs.race_settings import race_of_parameters
 from lateapex.jobs.recorded import things_along
 from lateapex.jobs.run_folder import SETTINGS
@@ -36,7 +41,7 @@ _OWN: Final = re.compile(r"(training-simtrace|(?P<evaluation>[^/]+)/evaluation-s
 _EVALUATION: Final = "evaluation-simtrace/"
 _TRAINING: Final = "training-simtrace/"
 _LEVELS: Final = 5  # folders up from a trace to its model, at most: sim-trace/evaluation/<job>/evaluation-simtrace/
-_PARAMETERS: Final = ("training_params", "eval")  # beginnings of their files' names
+_PARAMETERS: Final = ("training_params", "eval_params", "evaluation_params")  # beginnings of their files' names
 _ROLES: Final[tuple[Role, Role]] = ("training parameters", "evaluation parameters")
 _LOST: Final = "a trace does not tell where they were"
 
@@ -54,7 +59,7 @@ def home_of(trace: str) -> tuple[Storage, str]:
     """Find the run or model that a trace file belongs to.
 
     Returns:
-        The nearest folder above it with run.toml or parameters of a job, or else its own; and its name there.
+        The nearest folder above it with run.toml, race.toml or a job's parameters, or else its own; and its name there.
     """
     folders = list(_above(trace))
     url, name = next(((url, name) for url, name in folders if _tells(open_storage(url))), folders[0])
@@ -65,7 +70,7 @@ def things_around(home: Storage, source: str, episode: TracedEpisode, track: Tra
     """Say what else was in the world of a recorded episode.
 
     Args:
-        home: the run's folder, or that of another system's model.
+        home: folder of a run, of a race, or of another system's model.
         source: name of the trace there.
         episode: of that trace.
         track: that was driven, in its direction.
@@ -73,6 +78,11 @@ def things_around(home: Storage, source: str, episode: TracedEpisode, track: Tra
     Raises:
         ConfigError: run.toml is damaged.
     """
+    if home.exists(RACE):
+        try:
+            return _of_race(home, source, episode)
+        except RunError as error:
+            return Around(None, f"the other cars of its world, if there were any: {error}")
     settings: Mapping[str, Any] = {}
     if home.exists(SETTINGS):
         settings = read_toml(home.read(SETTINGS).decode(errors="replace"), f"{home.url}/{SETTINGS}")
@@ -89,6 +99,31 @@ def things_around(home: Storage, source: str, episode: TracedEpisode, track: Tra
         return _standing(race, track, episode, str(error), evenly=evenly)
 
 
+def _of_race(home: Storage, source: str, episode: TracedEpisode) -> Around:
+    """The cars that one of a race met in its heat, driven again."""
+    for match in held(home)["matches"]:
+        for place, heat in enumerate(match["heats"]):
+            numbers = [drive["episode"] for drive in heat["drives"] if drive["trace"] == source]
+            if episode.number in numbers:
+                return Around(_met(home, source, episode, match["entries"], place, numbers) if numbers[1:] else None)
+    return Around(None, f"whatever else was on the road: {home.url}/{RESULTS} tells of no such drive")
+
+
+def _met(
+    home: Storage, source: str, episode: TracedEpisode, names: Sequence[str], heat: int, numbers: Sequence[int]
+) -> NDArray[Any] | None:
+    """What `things_along` gives, of a heat of some entries, in which the drives of the grid have these numbers."""
+    recipes, race = f"{source.removesuffix('.csv')}.jsonl", reopen(home)
+    lines = read_recipes(home.read(recipes).decode(errors="replace"), f"{home.url}/{recipes}")
+    noted = {line.number: line.recipe for line in lines}
+    by_name = {entry.name: entry for entry in race.entries}
+    task = shared_task([by_name[name] for name in names], terms_of(race.config, race.track), heat, 1)
+    replay = Replay(task, [noted[number] for number in numbers])
+    if replay.steps != len(episode.steps):
+        raise RunError(f"{home.url}: episode {episode.number} has other steps in its trace than in its recipe")
+    return replay.things(numbers.index(episode.number))
+
+
 def _above(trace: str) -> Iterator[tuple[str, str]]:
     """Each folder above a file, from its own on, and the file's name there."""
     url = trace if is_far(trace) else str(Path(trace).absolute())
@@ -102,7 +137,7 @@ def _above(trace: str) -> Iterator[tuple[str, str]]:
 
 
 def _tells(folder: Storage) -> bool:
-    return folder.exists(SETTINGS) or bool(_parameter_files(folder))
+    return folder.exists(SETTINGS) or folder.exists(RACE) or bool(_parameter_files(folder))
 
 
 def _parameter_files(folder: Storage) -> dict[Role, list[str]]:

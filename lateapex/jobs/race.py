@@ -13,70 +13,30 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
-from pydantic import Field
 
 from lateapex.analysis.race_page import race_page
-from lateapex.config import Config, to_toml
-from lateapex.env.race_config import RaceConfig
-from lateapex.env.rules import Quirks
+from lateapex.config import to_toml
 from lateapex.errors import ConfigError, RunError
 from lateapex.formats.recipes import recipe_line
 from lateapex.formats.simtrace import write_simtrace
 from lateapex.jobs.named_tracks import load_tracks
 from lateapex.jobs.race_entries import Entry, copy_entry, load_entries
 from lateapex.jobs.race_film import film_of_winner
-from lateapex.jobs.race_heats import Drive, Heat, Terms, shared_heats, solo_heats
+from lateapex.jobs.race_folder import RESULTS, SETTINGS, Mode, RaceJobConfig, terms_of
+from lateapex.jobs.race_heats import Drive, Heat, shared_heats, solo_heats
 from lateapex.jobs.race_ranking import Match, Standing, bracket, standings
 from lateapex.jobs.run_folder import free_name
 from lateapex.jobs.run_tracks import route_files, track_notes
-from lateapex.storage import Storage, open_storage
+from lateapex.storage import open_storage
 from lateapex.world.track import Track
 from lateapex.world.track_list import track_label
 
-SETTINGS: Final = "race.toml"
-RESULTS: Final = "results.json"
 PAGE: Final = "race.html"
 
-Mode = Literal["time-trial", "head-to-head", "tournament"]
 Tell = Callable[[str], None]
-
-
-class RaceJobConfig(Config):
-    """Settings of a race between models."""
-
-    runs: tuple[str, ...] = Field(min_length=1)
-    """Run folders, or NAME=FOLDER; entries are called by their folders. In a tournament the order is the seeding."""
-    track: str
-    """Name or path."""
-    mode: Mode = "time-trial"
-    """time-trial: each alone. head-to-head: in one world. tournament: pairs, of which the winners go on."""
-    together: bool = False
-    """head-to-head: all in one world; else each against each other one."""
-    trials: int = Field(default=3, ge=1, le=1000)
-    """Starts, spread evenly round the track; in one world each is driven once for every order of the grid."""
-    resets: int | None = Field(default=None, ge=0, le=10_000)
-    """Mishaps after which a car waits and goes on; 0 in a time trial and 10000 in one world if not given."""
-    off_track_penalty: float = Field(default=2.0, ge=0.0, le=600.0)
-    """s that a car waits that left the track."""
-    collision_penalty: float = Field(default=5.0, ge=0.0, le=600.0)
-    """s that a car waits that ran into another."""
-    start_pos_offset: float = Field(default=0.75, ge=0.0, le=100.0)
-    """m from a car's start back to the next one's."""
-    checkpoint: Literal["best", "last"] = "best"
-    """Which version of each model drives."""
-    quirks: Quirks = "fixed"
-    """Whose rules; those of the original take whoever is behind the start line for the one ahead."""
-    seed: int = Field(default=0, ge=0)
-    """Of what lidars draw."""
-    video: bool = False
-    """Film the best drive of the winner."""
-    out: str | None = None
-    """Folder; a free name under races/ if not given."""
-    threads: int = Field(default=0, ge=0)
-    """Threads that draw pictures; 0: one for each core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,18 +147,6 @@ def _tournament(names: Sequence[str], meet: Callable[[Sequence[str], int, int], 
     return found
 
 
-def terms_of(config: RaceJobConfig, track: Track) -> Terms:
-    """What is the same for all heats."""
-    resets = config.resets if config.resets is not None else 0 if config.mode == "time-trial" else 10_000
-    rules = RaceConfig(
-        number_of_resets=resets,
-        off_track_penalty=config.off_track_penalty,
-        collision_penalty=config.collision_penalty,
-        start_pos_offset=config.start_pos_offset,
-    )
-    return Terms(track, rules, config.trials, config.quirks, config.seed, config.threads)
-
-
 def trace_files(matches: Sequence[Match]) -> dict[str, bytes]:
     """Traces and recipes of all matches, by name."""
     found: dict[str, bytes] = {}
@@ -277,20 +225,3 @@ def drive_line(drive: Drive) -> dict[str, Any]:
         "episode": drive.number,
         "digest": drive.record.recipe.digest,
     }
-
-
-def held(storage: Storage) -> dict[str, Any]:
-    """Read the results of a race's folder.
-
-    Raises:
-        RunError: no race is there, or it is damaged.
-    """
-    if not storage.exists(RESULTS) or not storage.exists(SETTINGS):
-        raise RunError(f"{storage.url} holds no race; give the folder that lateapex race named")
-    try:
-        found = json.loads(storage.read(RESULTS))
-    except ValueError as error:
-        raise RunError(f"{storage.url}/{RESULTS} is damaged: {error}; race again") from None
-    if not isinstance(found, dict) or found.get("format") != 1:
-        raise RunError(f"{storage.url}/{RESULTS} is of another version of lateapex; race again")
-    return found

@@ -5,12 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from lateapex.config import parse, read_toml
-from lateapex.errors import RunError
-from lateapex.jobs.race import SETTINGS, RaceJobConfig, drive_line, drive_race, held, trace_files
-from lateapex.jobs.race_entries import FOLDER, load_entries
-from lateapex.jobs.run_folder import NOTES
-from lateapex.jobs.run_tracks import tracks_from
+from lateapex.jobs.race import drive_line, drive_race, trace_files
+from lateapex.jobs.race_folder import reopen
 from lateapex.storage import open_storage
 
 
@@ -38,20 +34,7 @@ def verify_race(folder: str) -> list[Verdict]:
         RunError: no race is there, or something of it is missing, or was changed.
     """
     storage = open_storage(folder)
-    found = held(storage)
-    settings = read_toml(storage.read(SETTINGS).decode(errors="replace"), f"{folder}/{SETTINGS}")
-    (track,) = tracks_from(storage, settings)
-    values = {name: value for name, value in settings.items() if name not in NOTES}
-    names = [entry["name"] for entry in found["entries"]]
-    values["runs"] = tuple(f"{name}={folder}/{FOLDER}/{name}" for name in names)
-    config = parse(RaceJobConfig, values, f"{folder}/{SETTINGS}")
-    entries = load_entries(config.runs, config.checkpoint)
-    for entry, was in zip(entries, found["entries"], strict=True):
-        if entry.digest != was["sha256"]:
-            raise RunError(
-                f"{entry.storage.url}/model/{entry.model} is not the model that raced: sha256 {entry.digest}, "
-                f"was {was['sha256']}; bring the file back"
-            )
+    config, track, entries, found = reopen(storage)
     matches = drive_race(config, entries, track)
     now = [drive_line(drive) for match in matches for heat in match.heats for drive in heat.drives]
     was = [drive for match in found["matches"] for heat in match["heats"] for drive in heat["drives"]]

@@ -11,7 +11,8 @@ from small_runs import command, far_files, files_of, small_run, timeless
 from lateapex.errors import RunError
 from lateapex.jobs import race_film
 from lateapex.jobs.film import FilmFile
-from lateapex.jobs.race import RaceJobConfig, race
+from lateapex.jobs.race import race
+from lateapex.jobs.race_folder import RaceJobConfig
 from lateapex.jobs.race_verify import verify_race
 from lateapex.jobs.runs import list_runs
 from lateapex.storage import open_storage

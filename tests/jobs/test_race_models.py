@@ -1,17 +1,24 @@
 """Races between models: who drives what, who wins, and that all of it comes out the same again."""
 
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 from small_runs import command, small_run
 
 from lateapex.env.replay import Replay
 from lateapex.errors import ConfigError, RunError
 from lateapex.formats.recipes import read_recipes
-from lateapex.jobs.race import RaceJobConfig, race, terms_of
+from lateapex.formats.simtrace import read_simtrace
+from lateapex.jobs.film_things import Around, home_of, things_around
+from lateapex.jobs.race import race
 from lateapex.jobs.race_entries import load_entries
+from lateapex.jobs.race_folder import RaceJobConfig, terms_of
 from lateapex.jobs.race_heats import shared_task
 from lateapex.jobs.race_verify import verify_race
+from lateapex.sim.traffic import NOTHING
+from lateapex.world.bodies import CAR
 from lateapex.world.track import load_track
 
 
@@ -57,6 +64,37 @@ def test_two_models_race_and_both_traces_are_driven_again_to_the_same_bytes(tmp_
         pair = [noted[2 * heat + seat].recipe for seat in range(2)]
         again = Replay(task, pair).run()
         assert [record.recipe.digest for record in again] == [recipe.digest for recipe in pair]
+
+
+def test_the_trace_of_a_race_is_filmed_with_the_cars_that_were_met_there(tmp_path, rivals):
+    race_folder = Path(raced(tmp_path, rivals, mode="head-to-head", resets=2).folder)
+    home, source = home_of(str(race_folder / "traces" / "1.csv"))
+    assert (home.url, source) == (str(race_folder), "traces/1.csv")
+    episodes = {found.number: found for found in read_simtrace(home.read(source).decode(), source)}
+    # The third heat: `other` before `one`.
+    for number, met in ((4, 5), (5, 4)):
+        around = things_around(home, source, episodes[number], load_track("oval"))
+        assert around.not_shown is None
+        seat = met - 4
+        assert (around.things["kind"][:, 1 - seat] == NOTHING).all()
+        there, rows = around.things[:, seat], episodes[met].steps
+        assert (there["kind"] == CAR).all()
+        # A trace tells of the front point, a thing of its middle: half a wheelbase or so away.
+        apart = np.hypot(there["x"] - rows["x"], there["y"] - rows["y"])
+        assert apart.max() < 0.3
+        assert np.hypot(there["x"] - episodes[number].steps["x"], there["y"] - episodes[number].steps["y"]).max() > 0.3
+    (race_folder / "traces" / "1.jsonl").unlink()
+    lost = things_around(home, source, episodes[4], load_track("oval"))
+    assert lost.not_shown == f"the other cars of its world, if there were any: {race_folder} has no traces/1.jsonl"
+    stranger = things_around(home, "traces/2.csv", episodes[4], load_track("oval"))
+    assert stranger.not_shown.endswith("results.json tells of no such drive")
+
+
+def test_the_trace_of_a_league_has_nobody_else(tmp_path, rivals):
+    race_folder = raced(tmp_path, rivals, trials=1).folder
+    home, source = home_of(f"{race_folder}/traces/one.csv")
+    (episode,) = read_simtrace(home.read(source).decode(), source)
+    assert things_around(home, source, episode, load_track("oval")) == Around()
 
 
 def test_each_model_drives_with_its_own_actions_and_its_own_car(tmp_path, rivals):
