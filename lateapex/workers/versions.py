@@ -138,8 +138,9 @@ class Publisher:
 
     def tidy(self) -> None:
         """Delete the versions that are too old for anybody to read."""
+        too_old = self.version - KEPT
         for name in self._storage.list(MODELS):
-            if _version_of(name) <= self.version - KEPT:
+            if _version_of(name) <= too_old:
                 self._storage.delete(name)
 
     def _move(self, change: Callable[[Pointer], Pointer]) -> None:
