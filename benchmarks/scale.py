@@ -1,9 +1,9 @@
 """What driving in other processes costs: over Ray, and over an exchange, against the cars of one process.
 
-`collect`: steps a second of `lateapex train` with an update that does nothing, so that what is left is the way of the
-experience: publishing the weights, driving, bringing the batches together, logs and saved states. The ways take turns,
-each with workers made anew, counted from the first update on; of each round the ratio to one process is taken. With
-`--learn` the update is the real one.
+`collect`: steps a second of `lateapex train` with an update that has the critic judge what it did not, so
+that what is left is the way of the experience: publishing the weights, driving, bringing the batches together, logs and
+saved states. The ways take turns, each with workers made anew, counted from the first update on; the ratio to one
+process is that of each round. With `--learn` the update is the real one.
 
 `waiting`: steps a second over Ray with the real update, workers that wait (`max_stale` 0) and such that do not in turn;
 all of them alike, and one with a reward that takes long without computing, as if its machine were slower.
@@ -45,6 +45,7 @@ from lateapex.jobs.train import TrainConfig, train, train_config
 from lateapex.models.policy import Policy
 from lateapex.records import Record, UpdateRecord
 from lateapex.storage import open_storage
+from lateapex.training.judge import judged
 from lateapex.workers.exchange import ExchangeSettings
 from lateapex.workers.trainer_side import open_exchange
 from lateapex.workers.weights import load_weights, pack_weights
@@ -214,7 +215,8 @@ def _run(options: argparse.Namespace, settings: dict[str, Any], updates: int) ->
     def observe(trainer: Any, *_: Any) -> Mapping[str, Any]:
         trainers.append(trainer)
         if not options.learn:
-            trainer._algorithm.update = lambda _: {}
+            learner = trainer._algorithm
+            learner.update = lambda rollout: judged(learner.policy, rollout, learner.bf16) and {}
         return {"moments": moments}
 
     with tempfile.TemporaryDirectory() as folder:

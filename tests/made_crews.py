@@ -105,7 +105,7 @@ def fields(rollout: Rollout) -> dict[str, np.ndarray]:
     """All that it holds of steps, by name."""
     found = {}
     for name, value in rollout._asdict().items():
-        if name in ("episodes", "seconds", "labels", "behind"):
+        if name in ("episodes", "seconds", "labels", "behind", "unjudged"):
             continue
         parts = value if isinstance(value, dict) else value._asdict() if name == "last" else {"": value}
         for part, item in parts.items():

@@ -28,7 +28,7 @@ from lateapex.workers.exchange import read_settings
 from lateapex.workers.experience import to_batch
 from lateapex.workers.leases import Heartbeat
 from lateapex.workers.versions import ModelVersion, read_pointer
-from lateapex.workers.weights import load_weights
+from lateapex.workers.weights import critic_travels, load_weights
 from lateapex.workers.worker_side import Seats, WorkerSide
 
 T = TypeVar("T")
@@ -270,6 +270,7 @@ class _Driver:
         self._reward = run_reward(copies, first_car=self.cars.first)
         task = parts.task(self._reward, self.cars, share_seed(config.seed, side.share, side.generation))
         self._policy: Policy = parts.policy(task)
+        self._policy.judges = critic_travels(self._policy)
         self._collector: LocalCollector = parts.collector(task, config.cars)
         trainer = config.trainer
         self._budget = Budget(trainer.rollout_steps, trainer.rollout_episodes, trainer.rollout_whole)

@@ -53,6 +53,18 @@ class NetworkModule(nn.Module):
             for name, shape in self.spaces.items()
         }
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether `stem` leaves nothing out, so that `seen` knows what it was given."""
+        return type(self).stem is NetworkModule.stem
+
+    def seen(self, stem: Stem) -> dict[str, Tensor]:
+        """Return what `stem` was given, where it keeps all."""
+        return {
+            name: stem[name].permute(0, 2, 3, 1) if is_picture(shape) else stem[name]
+            for name, shape in self.spaces.items()
+        }
+
     def recur(self, features: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """Join a step's features `[B, F]` to what is remembered, `[B, M]`; returns both anew."""
         del features, memory

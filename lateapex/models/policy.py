@@ -148,6 +148,10 @@ class Policy(nn.Module):
         ConfigError: a network or transform is unknown, or does not fit.
     """
 
+    judges: bool = True
+    """Whether `decide` and `peek` ask the critic. Where not, their values are zeros, and the critic's stem is the
+    actor's wherever `critic_stem` can make it of that one."""
+
     def __init__(self, blueprint: Blueprint, seed: int = 0, code: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self.blueprint = blueprint
@@ -157,7 +161,10 @@ class Policy(nn.Module):
             self.actor = Actor(build_network(blueprint.network, spaces, files), blueprint)
             critic_spaces = {**spaces, **blueprint.critic_sensors}
             self.critic = Critic(build_network(blueprint.critic, critic_spaces, files))
-        self._same_stem = type(self.actor.network) is type(self.critic.network) and not blueprint.critic_sensors
+        more = bool(blueprint.critic_sensors)
+        self._same_stem = type(self.actor.network) is type(self.critic.network) and not more
+        self.critic_follows = self.actor.network.keeps_all and not more and not self._same_stem
+        """Whether the critic's stem is another than the actor's, and that one is enough to make it of."""
         for part in (self.actor, self.critic):
             glorot(part, generator)
         _normalise_columns(self.critic.head.weight, 1.0, generator)
@@ -168,6 +175,10 @@ class Policy(nn.Module):
         """What is known of `count` cars before their first step: nothing."""
         states = (torch.zeros(count, part.network.memory) for part in (self.actor, self.critic))
         return Memory(self.inputs.frames(count), *states)
+
+    def critic_stem(self, actor_stem: Stem) -> Stem:
+        """Make of what the actor keeps, `[B, ...]` each, what the critic does; only where `critic_follows`."""
+        return self.critic.network.stem(self.actor.network.seen(actor_stem))
 
     @torch.no_grad()
     def decide(
@@ -236,11 +247,17 @@ class Policy(nn.Module):
         own = {name: observations[name] for name in self.blueprint.sensors}
         seen, frames = self.inputs.see(own, memory.frames, fresh[0], input_draws)
         actor_stem = self.actor.network.stem(seen)
-        more = {name: torch.from_numpy(observations[name]) for name in self.blueprint.critic_sensors}
-        critic_stem = actor_stem if self._same_stem else self.critic.network.stem({**seen, **more})
+        if self._same_stem or (self.critic_follows and not self.judges):
+            critic_stem = actor_stem
+        else:
+            more = {name: torch.from_numpy(observations[name]) for name in self.blueprint.critic_sensors}
+            critic_stem = self.critic.network.stem({**seen, **more})
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             parameters, actor = self.actor(actor_stem, memory.actor, fresh)
-            values, critic = self.critic(critic_stem, memory.critic, fresh)
+            if self.judges:
+                values, critic = self.critic(critic_stem, memory.critic, fresh)
+            else:
+                values, critic = torch.zeros(len(parameters)), memory.critic
         return _Judged(parameters, values, actor_stem, critic_stem, Memory(frames, actor, critic))
 
 

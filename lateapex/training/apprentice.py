@@ -22,6 +22,7 @@ from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.storage import Storage
 from lateapex.training.algorithms import Algorithm
+from lateapex.training.judge import judged
 from lateapex.training.returns import gae
 from lateapex.training.ring import Ring
 from lateapex.training.rollout import Rollout
@@ -122,6 +123,7 @@ class Apprentice:
 
     def _judge(self, rollout: Rollout) -> float:
         """Gradient steps of the critic on the rollout; returns its mean loss."""
+        rollout = judged(self.policy, rollout, self.bf16)
         worth = rollout.values, rollout.next_values, rollout.terminated, rollout.truncated
         advantages = gae(rollout.rewards, *worth, discount=self.discount, lam=_LAMBDA)
         returns = torch.from_numpy(advantages + rollout.values).flatten()

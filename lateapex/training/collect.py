@@ -24,7 +24,7 @@ from lateapex.models.stems import of_both, stacked
 from lateapex.records import EpisodeRecord
 from lateapex.sim.random import ACTION, INPUT, TEACHER, uniforms
 from lateapex.training.exploration import ExplorationConfig, epsilon
-from lateapex.training.rollout import Rollout
+from lateapex.training.rollout import Cut, Rollout, joined_seen, some_seen
 from lateapex.training.teacher import Teacher
 
 
@@ -164,7 +164,7 @@ class LocalCollector:
             self._leave_out()
         seconds = {"inference": taken.inference, "reward": self.task.reward.seconds - paid}
         rollout = taken.rollout(policy.peek(self.task.observations, self._memory, self.task.fresh))
-        return rollout._replace(seconds=seconds)
+        return rollout._replace(seconds=seconds, unjudged=None if policy.judges else taken.unjudged(rollout.last))
 
     def _begun(self) -> _Drive:
         if self._drive is None:
@@ -198,8 +198,8 @@ class LocalCollector:
         if cut.any():
             cars = np.flatnonzero(cut)
             seen = {name: value[cars] for name, value in task.observations.items()}
-            worth = policy.peek(seen, decision.memory.of(cars), task.fresh[cars]).values
-            taken.cut_values.append((len(taken.decisions) - 1, cars, worth))
+            left = policy.peek(seen, decision.memory.of(cars), task.fresh[cars])
+            taken.cuts.append(_Left(len(taken.decisions) - 1, cars, left))
         done = np.flatnonzero(over | cut)
         if len(done):
             task.begin(done)
@@ -260,6 +260,14 @@ class _Drive(NamedTuple):
     """Seconds of the reward until then."""
 
 
+class _Left(NamedTuple):
+    """What cars saw whose episodes were cut off."""
+
+    step: int
+    cars: NDArray[np.int64]
+    seen: Seen
+
+
 class _Taken:
     """What a rollout is put together from, step by step."""
 
@@ -275,8 +283,7 @@ class _Taken:
         self.laps = np.zeros(cars)
         self.inference = 0.0
         """Seconds of deciding."""
-        self.cut_values: list[tuple[int, NDArray[np.int64], Tensor]] = []
-        """Step, cars, and what the states were worth in which they were cut off."""
+        self.cuts: list[_Left] = []
 
     def add(
         self,
@@ -314,8 +321,8 @@ class _Taken:
         decisions = self.decisions
         values = torch.stack([decision.values for decision in decisions]).numpy()
         following = np.concatenate([values[1:], last.values.numpy()[None]])
-        for t, cars, worth in self.cut_values:
-            following[t, cars] = worth.numpy()
+        for cut in self.cuts:
+            following[cut.step, cut.cars] = cut.seen.values.numpy()
         actors, critics = ([getattr(each, name) for each in decisions] for name in ("actor_stem", "critic_stem"))
         actor_stem, critic_stem = of_both(actors, critics, stacked)
         return Rollout(
@@ -336,3 +343,12 @@ class _Taken:
             laps=self.laps,
             labels=torch.stack(self.labels) if self.labels else None,
         )
+
+    def unjudged(self, last: Seen) -> Cut:
+        """What a critic that was not there has to see beside the steps; `last` is what is seen after them."""
+        count = len(last.values)
+        rows = [cut.step * count + cut.cars for cut in self.cuts]
+        # Of no car, so that there is something to join where nothing was cut.
+        nobody = some_seen(last, slice(0))
+        seen = joined_seen([nobody, *(cut.seen for cut in self.cuts)])
+        return Cut(np.concatenate([np.zeros(0, np.int64), *rows]), seen)

@@ -19,6 +19,7 @@ from lateapex.models.networks import Stem
 from lateapex.models.policy import Policy
 from lateapex.sim.random import SHUFFLE
 from lateapex.storage import Storage
+from lateapex.training.judge import judged
 from lateapex.training.returns import gae
 from lateapex.training.rollout import Rollout
 from lateapex.training.sequences import Part, Sequences
@@ -108,6 +109,7 @@ class PPO:
         factors = {"discount": settings.discount, "lam": settings.gae_lambda}
         if rollout.behind is not None and rollout.behind.any():
             return corrected(self.policy, rollout, bf16=self.bf16, **factors)
+        rollout = judged(self.policy, rollout, self.bf16)
         worth = rollout.values, rollout.next_values, rollout.terminated, rollout.truncated
         advantages = gae(rollout.rewards, *worth, **factors)
         weights = np.ones_like(advantages)

@@ -17,6 +17,15 @@ from lateapex.models.policy import Seen
 from lateapex.records import EpisodeRecord
 
 
+class Cut(NamedTuple):
+    """States in which `K` steps were cut off, that no critic has judged."""
+
+    rows: NDArray[np.int64]
+    """`[K]` steps that led to them, as t * N + n"""
+    seen: Seen
+    """`[K, ...]`"""
+
+
 class Rollout(NamedTuple):
     """Experience of N cars over T steps."""
 
@@ -53,6 +62,9 @@ class Rollout(NamedTuple):
     the teacher's own, for whom `log_probs` says nothing."""
     behind: NDArray[np.int64] | None = None
     """`[N]` versions that the policy which drove each car is behind the one that learns; None: it is that one."""
+    unjudged: Cut | None = None
+    """Where no critic drove along, so that values are zeros: what else one has to see to judge it. Whoever learns from
+    it judges it first, see `judge`. None: all values are a critic's."""
 
     @property
     def laps_driven(self) -> float:
@@ -65,6 +77,9 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
 
     Episodes that ended are in the order of the steps with which they did, and of the cars; seconds are those of the
     slowest, since they passed at the same time.
+
+    Args:
+        rollouts: of one kind: all judged, or none.
     """
     if len(rollouts) == 1:
         return rollouts[0]
@@ -78,10 +93,7 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
         actor_stem=actor_stem,
         critic_stem=critic_stem,
         **parts,
-        last=Seen(
-            *_joined_stems([each.last for each in rollouts], 0),
-            torch.cat([each.last.values for each in rollouts]),
-        ),
+        last=joined_seen([each.last for each in rollouts]),
         episodes=sorted(
             (episode for each in rollouts for episode in each.episodes),
             key=lambda episode: (float(episode.steps["sim_time"][-1]), episode.car),
@@ -90,7 +102,19 @@ def joined(rollouts: Sequence[Rollout]) -> Rollout:
         seconds=max((each.seconds for each in rollouts), key=lambda seconds: sum(seconds.values())),
         labels=torch.cat(labels, dim=1) if labels else None,
         behind=np.concatenate([_behind(each) for each in rollouts]) if stale else None,
+        unjudged=_joined_cuts(rollouts),
     )
+
+
+def joined_seen(parts: Sequence[Seen]) -> Seen:
+    """What all of them saw, one after another."""
+    return Seen(*_joined_stems(parts, 0), torch.cat([part.values for part in parts]))
+
+
+def some_seen(seen: Seen, rows: slice) -> Seen:
+    """What some of them saw."""
+    both = stems.of_each(seen.actor_stem, seen.critic_stem, lambda stem: {n: v[rows] for n, v in stem.items()})
+    return Seen(*both, seen.values[rows])
 
 
 _ARRAYS: Final = ("values", "next_values", "rewards", "terminated", "truncated")
@@ -99,6 +123,19 @@ _TENSORS: Final = ("actor_memory", "critic_memory", "fresh", "actions", "log_pro
 
 def _behind(rollout: Rollout) -> NDArray[np.int64]:
     return np.zeros(rollout.rewards.shape[1], np.int64) if rollout.behind is None else rollout.behind
+
+
+def _joined_cuts(rollouts: Sequence[Rollout]) -> Cut | None:
+    cuts = [each.unjudged for each in rollouts if each.unjudged is not None]
+    if not cuts:
+        return None
+    counts = [each.rewards.shape[1] for each in rollouts]
+    firsts = np.cumsum([0, *counts[:-1]])
+    rows = [
+        cut.rows // count * sum(counts) + first + cut.rows % count
+        for cut, count, first in zip(cuts, counts, firsts, strict=True)
+    ]
+    return Cut(np.concatenate(rows), joined_seen([cut.seen for cut in cuts]))
 
 
 def _joined_stems(parts: Sequence[Rollout | Seen], dim: int) -> tuple[Stem, Stem]:

@@ -4,8 +4,6 @@ What the policy in hand thinks of the same states and actions is computed anew; 
 action and that of the version that took it says how much the step counts. Both bounds of that quotient are 1 here: a
 step may count less, never more. Without a difference between the two policies all of it is what `returns.gae` gives.
 
-A state in which a time limit cut an episode off is in no rollout: what the older critic thought of it stays.
-
 Source: Espeholt et al. 2018, IMPALA, section 4.1, with lambda as in its remark 2, also in the advantage.
 """
 
@@ -16,14 +14,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from lateapex.models import stems
-from lateapex.models.networks import Stem
-from lateapex.models.policy import Actor, Critic, Policy
+from lateapex.models.policy import Policy
+from lateapex.training.judge import in_order, judged_anew
 from lateapex.training.rollout import Rollout
 
-_ROWS: Final = 1024  # steps that are looked at together
 _FARTHEST: Final = 20.0  # logarithm of the greatest quotient that is told apart
 
 
@@ -108,46 +103,11 @@ def corrected(policy: Policy, rollout: Rollout, *, discount: float, lam: float, 
 
 @torch.no_grad()
 def seen_anew(policy: Policy, rollout: Rollout, bf16: bool = False) -> Rollout:
-    """The same steps with log-probabilities, values and memories of this policy.
-
-    What it remembers begins with what the older one remembered before the first step.
-    """
+    """The same steps with log-probabilities, values and memories of this policy; see `judge.judged_anew`."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        actor = _driven(policy.actor, rollout.actor_stem, rollout.actor_memory[0], rollout.fresh)
-        critic = _driven(policy.critic, rollout.critic_stem, rollout.critic_memory[0], rollout.fresh)
-    begun = torch.from_numpy(rollout.terminated[-1] | rollout.truncated[-1])[None]
-    last, _ = policy.critic(rollout.last.critic_stem, critic.after, begun)
-    values = critic.outputs.numpy()
-    following = np.concatenate([values[1:], last.numpy()[None]])
+        actor = in_order(policy.actor, rollout.actor_stem, rollout.actor_memory[0], rollout.fresh)
     flat = actor.outputs.flatten(0, 1), rollout.actions.flatten(0, 1)
-    return rollout._replace(
+    return judged_anew(policy, rollout, bf16)._replace(
         log_probs=policy.actor.head.log_prob(*flat).view(rollout.log_probs.shape),
-        values=values,
-        next_values=np.where(rollout.truncated, rollout.next_values, following),
         actor_memory=actor.memories,
-        critic_memory=critic.memories,
     )
-
-
-class _Driven(NamedTuple):
-    outputs: Tensor
-    """`[T, N, ...]`"""
-    memories: Tensor
-    """`[T, N, M]` before each step"""
-    after: Tensor
-    """`[N, M]`"""
-
-
-def _driven(part: Actor | Critic, stem: Stem, memory: Tensor, fresh: Tensor) -> _Driven:
-    """Let a network see all steps in their order: one by one where it remembers, many at once where it does not."""
-    steps, cars = fresh.shape
-    length = 1 if part.network.memory else max(_ROWS // cars, 1)
-    outputs, memories = [], []
-    for at in range(0, steps, length):
-        some = slice(at, at + length)
-        memories.append(memory.expand(len(fresh[some]), *memory.shape))
-        seen = stems.flat({name: value[some] for name, value in stem.items()})
-        output, memory = part(seen, memory, fresh[some])
-        outputs.append(output)
-    joined = torch.cat(outputs)
-    return _Driven(joined.view(steps, cars, *joined.shape[1:]), torch.cat(memories), memory)

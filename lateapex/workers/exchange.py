@@ -31,7 +31,7 @@ MODELS: Final = "models/"
 BATCHES: Final = "batches/"
 ANNOUNCED: Final = "announced/"
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """What cars lived through as a batch that travels, and back.
 
 What is seen after the last step counts as what that step led to, of all cars; where an episode ended with it, that is
-the first sight of the next one, and nobody learns from it.
+the first sight of the next one, and nobody learns from it. Experience that no critic has judged tells besides, after
+those, what steps led to that were cut off; a step may come twice then, and what comes later is true.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from lateapex.errors import FormatError
 from lateapex.models.networks import Stem
 from lateapex.models.policy import Seen
-from lateapex.training.rollout import Rollout
+from lateapex.training.rollout import Cut, Rollout, joined_seen, some_seen
 from lateapex.workers.arrays import Dense, to_arrays, to_tensors
 from lateapex.workers.batch_format import Arrays, Batch
 
@@ -37,15 +38,18 @@ def to_batch(rollout: Rollout, version: int) -> Batch:
     """
     steps, cars = rollout.rewards.shape
     one_stem = _same(rollout.actor_stem, rollout.critic_stem)
+    rows, seen = np.arange((steps - 1) * cars, steps * cars), rollout.last
     extra: dict[str, NDArray[Any]] = {
-        "values": rollout.values,
-        "next_values": rollout.next_values,
         "laps": rollout.laps,
         **{f"{_SECONDS}{name}": np.asarray(value, np.float64) for name, value in rollout.seconds.items()},
     }
     for name in _EXTRA_TENSORS:
         extra |= _array(name, getattr(rollout, name))
-    extra |= _array("last_values", rollout.last.values)
+    if (cut := rollout.unjudged) is not None:
+        rows, seen = np.concatenate([rows, cut.rows]), joined_seen([seen, cut.seen])
+    else:
+        extra |= {"values": rollout.values, "next_values": rollout.next_values}
+        extra |= _array("last_values", rollout.last.values)
     if rollout.labels is not None:
         extra |= _array("labels", rollout.labels)
     return Batch(
@@ -56,8 +60,8 @@ def to_batch(rollout: Rollout, version: int) -> Batch:
         reward=rollout.rewards,
         terminated=rollout.terminated,
         truncated=rollout.truncated,
-        next_rows=np.arange((steps - 1) * cars, steps * cars),
-        next_observation=_stems(rollout.last.actor_stem, None if one_stem else rollout.last.critic_stem),
+        next_rows=rows,
+        next_observation=_stems(seen.actor_stem, None if one_stem else seen.critic_stem),
         extra=extra,
         episodes=tuple(rollout.episodes),
     )
@@ -75,21 +79,18 @@ def to_rollout(batch: Batch, where: str = "a batch") -> Rollout:
     try:
         extra = _tensors(batch.extra)
         actor_stem, critic_stem = _both_stems(batch.observation)
-        last_actor, last_critic = _both_stems(batch.next_observation)
         return Rollout(
             actor_stem=actor_stem,
             critic_stem=critic_stem,
+            **_judgement(batch, extra),
             actor_memory=extra["actor_memory"],
             critic_memory=extra["critic_memory"],
             fresh=extra["fresh"],
             actions=torch.from_numpy(batch.action),
             log_probs=torch.from_numpy(batch.log_prob),
-            values=extra["values"].numpy(),
-            next_values=extra["next_values"].numpy(),
             rewards=batch.reward,
             terminated=batch.terminated,
             truncated=batch.truncated,
-            last=Seen(last_actor, last_critic, extra["last_values"]),
             episodes=list(batch.episodes),
             laps=extra["laps"].numpy(),
             seconds={
@@ -99,6 +100,22 @@ def to_rollout(batch: Batch, where: str = "a batch") -> Rollout:
         )
     except (KeyError, TypeError) as error:
         raise FormatError(f"{where} holds no experience of this release of lateapex: {error}") from None
+
+
+def _judgement(batch: Batch, extra: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The parts of a rollout that depend on whether a critic has judged it."""
+    both = _both_stems(batch.next_observation)
+    if "values" in extra:
+        values = {name: extra[name].numpy() for name in ("values", "next_values")}
+        return {**values, "last": Seen(*both, extra["last_values"])}
+    cars, nothing = batch.reward.shape[1], np.zeros_like(batch.reward)
+    seen = Seen(*both, torch.zeros(len(batch.next_rows)))
+    return {
+        "values": nothing,
+        "next_values": nothing,
+        "last": some_seen(seen, slice(cars)),
+        "unjudged": Cut(batch.next_rows[cars:], some_seen(seen, slice(cars, None))),
+    }
 
 
 def _same(one: Stem, two: Stem) -> bool:

@@ -17,6 +17,7 @@ from lateapex.errors import FormatError, StorageError
 from lateapex.models.policy import Policy
 from lateapex.storage import Storage
 from lateapex.training.collect import Budget
+from lateapex.training.judge import with_critic_stem
 from lateapex.training.rollout import Rollout
 from lateapex.workers.exchange import share_name
 from lateapex.workers.experience import to_rollout
@@ -107,7 +108,7 @@ class StoreCollector:
             if not budget.wanted():
                 return None
             self._heart.check()
-            if self._take():
+            if self._take(policy):
                 pause, lonely = _LOOK_S, math.inf
                 continue
             if self._clock() >= lonely:
@@ -180,7 +181,7 @@ class StoreCollector:
 
     # ----------------------------------------------------------------------------------------------------------- parts
 
-    def _take(self) -> bool:
+    def _take(self, policy: Policy) -> bool:
         """Take one batch, if there is one."""
         # One: an error in the middle of several would leave those before it in nobody's hands.
         found = self._patiently(lambda: self.side.take(1)) or []
@@ -193,7 +194,7 @@ class StoreCollector:
             before = self._heard.get(taken.id.share)
             self._heard[taken.id.share] = _Heard(now, now - before.at if before else 0.0)
             try:
-                rollout = to_rollout(taken.batch, f"batch {taken.id}")
+                rollout = with_critic_stem(policy, to_rollout(taken.batch, f"batch {taken.id}"))
             except FormatError as error:
                 self._tell(str(error))
                 self.side.discard(taken.id, "torn")

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple, TypeVar
 
 from lateapex.errors import FormatError, LeaseLostError, RunError, StorageError
-from lateapex.storage import Storage, Tagged
+from lateapex.storage import Storage
 from lateapex.workers.exchange import MODELS, POINTER, unpack_json
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 KEPT: Final = 4
 """Versions that stay, so that who has just read the pointer finds what it names."""
 PART_BYTES: Final = 4_000_000
-"""Of a version in one file."""
+"""Of a version in one file, at most."""
 AT_ONCE: Final = 4
 """Files that are written or read at the same time."""
 
@@ -105,17 +105,17 @@ class Publisher:
 
     def __init__(self, storage: Storage, token: int) -> None:
         self._storage, self._token = storage, token
-        self._tagged = _tagged(storage)
+        self._found = _found(storage)
         self._move(lambda found: found._replace(token=token, finished=False))
 
     @property
     def version(self) -> int:
         """The newest that is published; 0: none yet."""
-        return _pointer(self._tagged).version
+        return self._found.pointer.version
 
     def publish(self, model: bytes) -> int:
         """Make `model` the newest version; returns its number, one more than that of the newest so far."""
-        pieces = [model[at : at + PART_BYTES] for at in range(0, len(model), PART_BYTES)]
+        pieces = _pieces(model)
 
         def write(version: int, number: int) -> Part:
             # The name tells trainers, and a trainer's attempts, apart: none overwrites what a late pointer may name.
@@ -145,29 +145,35 @@ class Publisher:
 
     def _move(self, change: Callable[[Pointer], Pointer]) -> None:
         while True:
-            before = _pointer(self._tagged)
-            if before.token > self._token:
+            before = self._found
+            if before.pointer.token > self._token:
                 raise LeaseLostError(f"another trainer has taken over {self._storage.url}; this one ends")
-            data = json.dumps(change(before)._asdict()).encode()
-            if self._tagged is None:
+            after = change(before.pointer)
+            data = json.dumps(after._asdict()).encode()
+            if before.tag is None:
                 tag = self._storage.put_if_absent(POINTER, data)
             else:
-                tag = self._storage.compare_and_swap(POINTER, self._tagged.tag, data)
+                tag = self._storage.compare_and_swap(POINTER, before.tag, data)
             if tag is not None:
-                self._tagged = Tagged(data, tag)
+                self._found = _Found(after, tag)
                 return
-            self._tagged = _tagged(self._storage)
+            self._found = _found(self._storage)
 
 
-def _tagged(storage: Storage) -> Tagged | None:
+class _Found(NamedTuple):
+    """The pointer as it was seen last."""
+
+    pointer: Pointer
+    tag: str | None
+    """None: there was none."""
+
+
+def _found(storage: Storage) -> _Found:
     try:
-        return storage.read_tagged(POINTER)
+        tagged = storage.read_tagged(POINTER)
     except RunError:
-        return None
-
-
-def _pointer(tagged: Tagged | None) -> Pointer:
-    return _unpack(tagged.data) if tagged else Pointer()
+        return _Found(Pointer(), None)
+    return _Found(_unpack(tagged.data), tagged.tag)
 
 
 def _version_of(name: str) -> int:
@@ -188,6 +194,12 @@ def _unpack(data: bytes) -> Pointer:
         return Pointer(**{**content, "parts": tuple(Part(*map(str, part)) for part in content["parts"])})
     except (KeyError, TypeError):
         raise FormatError(f"{POINTER} is of another release: run one release of lateapex everywhere") from None
+
+
+def _pieces(model: bytes) -> list[bytes]:
+    """Equally long ones, since who waits for all of them waits for the longest."""
+    size = -(-len(model) // -(-len(model) // PART_BYTES)) if model else 1
+    return [model[at : at + size] for at in range(0, len(model), size)]
 
 
 def _digest(model: bytes) -> str:

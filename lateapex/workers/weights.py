@@ -1,4 +1,7 @@
-"""A version of the model for those who drive with it: a quarter as long as the learner's, where that has large layers.
+"""A version of the model for those who drive with it: an eighth as long as the learner's, where that has large layers.
+
+The critic stays at home: the learner judges what comes back. Only one that remembers must see all steps as they are
+driven, and travels.
 
 Weights of large layers travel in eight binary digits, each row as multiples of its own step. A worker drives with the
 rounded policy and sends the probabilities of that one, so learning knows it for another than its own. What that changes
@@ -7,7 +10,7 @@ is small beside what one update does.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +22,7 @@ from lateapex.models.policy import Policy, state_of
 LARGE: Final = 1_000_000
 """Numbers of a layer that is worth it; all others travel as they are."""
 _STEPS: Final = 127  # from zero to the largest weight of a row
+_AT_ONCE: Final = 1 << 20  # weights that are rounded together
 
 
 def pack_weights(policy: Policy, steps: int) -> bytes:
@@ -28,7 +32,13 @@ def pack_weights(policy: Policy, steps: int) -> bytes:
         steps: taken so far, over all cars.
     """
     rounded = _rounded(policy)
-    return pack({"format": FORMAT, "weights": state_of(policy, without=rounded), "rounded": rounded, "steps": steps})
+    whole = state_of(policy, without=rounded.keys() | _of_critic(policy))
+    return pack({"format": FORMAT, "weights": whole, "rounded": rounded, "steps": steps})
+
+
+def critic_travels(policy: Policy) -> bool:
+    """Whether a version has the critic too; where not, who drives with it leaves judging to the learner."""
+    return policy.critic.network.memory > 0
 
 
 def load_weights(policy: Policy, data: bytes, source: str) -> int:
@@ -43,10 +53,21 @@ def load_weights(policy: Policy, data: bytes, source: str) -> int:
     """
     content = unpack(data, source, whole=True)
     try:
-        policy.load_state_dict(content["weights"] | _restored(content["rounded"]))
+        own = policy.state_dict()
+        for name, rounded in content["rounded"].items():
+            _restore(own[name], rounded)
+        there, others = content["weights"], content["rounded"].keys() | _of_critic(policy)
+        if there.keys() & others or there.keys() | others != own.keys():
+            raise ValueError(f"it has {len(there)} weights beside {len(others)}, of {len(own)}")
+        policy.load_state_dict(there, strict=False)
         return int(content["steps"])
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         raise FormatError(f"{source} does not fit the run's files: {in_short(error)}") from None
+
+
+def _of_critic(policy: Policy) -> set[str]:
+    """Names of the weights that stay at home."""
+    return set() if critic_travels(policy) else {name for name in policy.state_dict() if name.startswith("critic.")}
 
 
 @torch.no_grad()
@@ -57,16 +78,33 @@ def _rounded(policy: Policy) -> dict[str, tuple[Tensor, Tensor]]:
     """
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for part_name, part in (("actor", policy.actor), ("critic", policy.critic)):
-        if part.network.own_weights:
+        if part.network.own_weights or (part_name == "critic" and not critic_travels(policy)):
             continue
         for name, layer in part.named_modules():
             if type(layer) in (nn.Linear, nn.Conv2d) and layer.weight.numel() >= LARGE:
-                step = layer.weight.abs().amax(tuple(range(1, layer.weight.dim())), keepdim=True) / _STEPS
+                numbers, step = _in_steps(layer.weight)
                 if step.isfinite().all():
-                    numbers = layer.weight / step.clamp_min(torch.finfo(step.dtype).tiny)
-                    found[f"{part_name}.{name}.weight"] = numbers.round_().to(torch.int8).contiguous(), step
+                    found[f"{part_name}.{name}.weight"] = numbers, step
     return found
 
 
-def _restored(rounded: dict[str, Any]) -> dict[str, Tensor]:
-    return {name: numbers * step for name, (numbers, step) in rounded.items()}
+def _in_steps(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """`[rows, ...]` int8 and steps `[rows, 1, ...]`; some rows at a time, so that they stay where the core is quick."""
+    numbers = torch.empty(weight.shape, dtype=torch.int8)
+    step = torch.empty(len(weight), *[1] * (weight.dim() - 1))
+    flat = weight.flatten(1)
+    torch.div(torch.maximum(flat.amax(1), -flat.amin(1)), _STEPS, out=step.view(-1))
+    some = max(_AT_ONCE // weight[0].numel(), 1)
+    quotient = torch.empty(some, *weight.shape[1:])
+    for rows in (slice(at, at + some) for at in range(0, len(weight), some)):
+        divisor = step[rows].clamp_min(torch.finfo(step.dtype).tiny)
+        numbers[rows] = torch.div(weight[rows], divisor, out=quotient[: len(divisor)]).round_()
+    return numbers, step
+
+
+def _restore(weight: Tensor, rounded: tuple[Tensor, Tensor]) -> None:
+    """Set a layer's weights to what `_in_steps` made of others."""
+    numbers, step = rounded
+    if numbers.shape != weight.shape:
+        raise ValueError(f"a layer has weights {tuple(numbers.shape)}, not {tuple(weight.shape)}")
+    torch.mul(numbers, step, out=weight)

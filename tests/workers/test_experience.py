@@ -27,6 +27,9 @@ KINDS: dict[str, dict[str, Any]] = {
     "bfloat16": {"bf16": True},
     "lesson": {"teacher": True},
     "cut": {"task": {"max_steps": 5}},
+    "unjudged": {"judges": False},
+    "unjudged and cut": {"judges": False, "task": {"max_steps": 5}},
+    "unjudged with two stems": {"judges": False, "critic": "shallow", "task": {"max_steps": 6}},
 }
 
 
@@ -38,7 +41,10 @@ def driven(kind: str, steps: int = 24) -> Rollout:
     if chosen.pop("teacher", False):
         teacher = Teacher(state_driver("centre_line", task.tracks, Vehicle()), TeacherConfig(steps=10_000))
     collector = LocalCollector(task, bf16=chosen.pop("bf16", False), teacher=teacher)
-    return collector.collect(small_policy(task, **chosen), Budget(steps))
+    judges = chosen.pop("judges", True)
+    policy = small_policy(task, **chosen)
+    policy.judges = judges
+    return collector.collect(policy, Budget(steps))
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -88,6 +94,16 @@ def test_a_batch_says_what_its_last_steps_led_to():
     assert batch.next_rows.tolist() == [69, 70, 71]
     for name, value in rollout.last.actor_stem.items():
         np.testing.assert_array_equal(batch.next_observation[f"actor/{name}"], value.numpy())
+
+
+def test_a_batch_that_no_critic_judged_says_what_led_to_a_cut():
+    rollout = driven("unjudged and cut")
+    batch = to_batch(rollout, 1)
+    assert batch.next_rows[:3].tolist() == [69, 70, 71]
+    assert batch.next_rows[3:].tolist() == np.flatnonzero(rollout.truncated).tolist()
+    assert "values" not in batch.extra
+    for name, value in rollout.unjudged.seen.actor_stem.items():
+        np.testing.assert_array_equal(batch.next_observation[f"actor/{name}"][3:], value.numpy())
 
 
 def test_a_whole_batch_of_something_else_is_told():

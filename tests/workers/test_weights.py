@@ -11,7 +11,7 @@ from lateapex.errors import FormatError
 from lateapex.models.networks import NETWORKS
 from lateapex.models.policy import BLOCK, Policy
 from lateapex.workers import weights
-from lateapex.workers.weights import load_weights, pack_weights
+from lateapex.workers.weights import critic_travels, load_weights, pack_weights
 
 HEIGHT, WIDTH = 120, 160
 
@@ -28,6 +28,11 @@ def learned(policy: Policy) -> Policy:
         for weight in policy.parameters():
             weight += 0.01 * torch.randn(weight.shape, generator=random)
     return policy
+
+
+def arriving(*policies: Policy) -> tuple[list[torch.Tensor], ...]:
+    """The weights of each that a version has."""
+    return tuple(list((each if critic_travels(each) else each.actor).parameters()) for each in policies)
 
 
 @torch.no_grad()
@@ -47,7 +52,7 @@ def test_layers_arrive_within_half_a_step_of_their_rows_and_all_else_whole(netwo
     policy, other = learned(made(network, 1, head)), made(network, 2, head)
     assert load_weights(other, pack_weights(policy, 77), "it") == 77
     rounded = 0
-    for one, two in zip(policy.parameters(), other.parameters(), strict=True):
+    for one, two in zip(*arriving(policy, other), strict=True):
         if torch.equal(one, two):
             continue
         rounded += 1
@@ -88,7 +93,22 @@ def test_what_rounding_changes_is_small_beside_what_an_update_changes(bf16):
 def test_a_light_network_gets_all_of_it():
     policy, other = learned(made("lean", 1)), made("lean", 2)
     load_weights(other, pack_weights(policy, 0), "it")
+    assert all(torch.equal(one, two) for one, two in zip(*arriving(policy, other), strict=True))
+
+
+def test_a_critic_stays_at_home():
+    policy, other = learned(made("shallow", 1)), made("shallow", 2)
+    before = [weight.clone() for weight in other.critic.parameters()]
+    load_weights(other, pack_weights(policy, 0), "it")
+    assert all(torch.equal(one, two) for one, two in zip(before, other.critic.parameters(), strict=True))
+    assert not critic_travels(policy)
+
+
+def test_a_critic_that_remembers_travels():
+    policy, other = (made_policy(HEIGHT, WIDTH, 1, 2, network="lean", critic="recurrent", seed=seed) for seed in (1, 2))
+    load_weights(other, pack_weights(learned(policy), 0), "it")
     assert all(torch.equal(one, two) for one, two in zip(policy.parameters(), other.parameters(), strict=True))
+    assert critic_travels(policy)
 
 
 def test_what_no_step_can_hold_travels_as_it_is():
@@ -100,9 +120,9 @@ def test_what_no_step_can_hold_travels_as_it_is():
     assert torch.equal(layer.weight, other.actor.network.dense[0].weight)
 
 
-def test_a_version_is_a_quarter_as_long_as_its_weights():
+def test_a_version_is_a_quarter_as_long_as_the_weights_of_its_actor():
     policy = made("shallow", 1)
-    whole = 4 * sum(weight.numel() for weight in policy.parameters())
+    whole = 4 * sum(weight.numel() for weight in policy.actor.parameters())
     assert 0.25 * whole < len(pack_weights(policy, 0)) < 0.27 * whole
 
 
