@@ -169,7 +169,8 @@ class _Worker:
                 if found is None:
                     break
                 if found[0] is not None:
-                    driver = driver or self._driver(side, around)
+                    if (driver := driver or self._driver(side, around)) is None:
+                        break
                     driver.adopt(found[0])
                 if driver is None:
                     self._wait("the trainer has published no model")
@@ -189,10 +190,16 @@ class _Worker:
         self._progress()
         return True
 
-    def _driver(self, side: WorkerSide, around: ExitStack) -> _Driver:
+    def _run_files(self) -> MemoryStorage:
         copies = MemoryStorage()
-        for name in self._patiently(lambda: self._place.list(RUN_FILES)) or ():
+        for name in self._place.list(RUN_FILES):
             copies.write(name.removeprefix(RUN_FILES), self._place.read(name))
+        return copies
+
+    def _driver(self, side: WorkerSide, around: ExitStack) -> _Driver | None:
+        """The cars of a share; None where the worker is to stop before it has found out about them."""
+        if (copies := self._patiently(self._run_files)) is None:
+            return None
         driver = _Driver(copies, side, self._config.threads)
         around.callback(driver.close)
         cars = driver.cars

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import threading
 import time
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 
 import pytest
 from made_bucket import Clock
-from made_workers import Crew, crew, shared_config
+from made_workers import Crew, crew, shared_config, shared_run
 
 from lateapex.errors import LeaseLostError, RunError, StorageError
 from lateapex.jobs import train as job
+from lateapex.jobs.exchange_job import RUN_FILES
 from lateapex.jobs.worker import WorkerConfig, work
 from lateapex.storage import DiskStorage, MemoryStorage
 from lateapex.workers.exchange import ANNOUNCED, BATCHES, POINTER, TRAINER
@@ -248,9 +250,11 @@ def test_clocks_that_disagree_by_days_change_nothing(tmp_path):
 
 
 def test_a_full_disk_ends_training_with_what_was_saved_and_it_goes_on_when_there_is_room(tmp_path, tiny_disk):
-    place = tiny_disk("8m")
+    place = tiny_disk("3m")
     exchange = {"keep": True, "patience_s": 1.0, "ttl_s": 1.0}
-    config = shared_config(tmp_path / "run", place / "exchange", exchange=exchange, trainer={"steps": 100_000})
+    config = shared_config(
+        tmp_path / "run", place / "exchange", exchange=exchange, trainer={"steps": 100_000, "duration": 3600.0}
+    )
     with crew(place / "exchange", 2):
         with pytest.raises(StorageError, match="No space left on device"):
             job.train(config)
@@ -303,6 +307,41 @@ def test_a_worker_stops_as_asked_while_it_waits(monkeypatch):
     monkeypatch.setattr("lateapex.jobs.worker.open_storage", lambda url, patience_s: Away(clock, 1e9))
     result = work(WorkerConfig(exchange="anywhere"), [].append, lambda: clock.now > 5.0, clock=clock, sleep=clock.sleep)
     assert (result.ended, result.batches) == ("stopped", 0)
+
+
+class AwayForRunFiles(DiskStorage):
+    """Does not answer when it is asked for a run's files the first times."""
+
+    def __init__(self, root: Path, times: float) -> None:
+        super().__init__(root)
+        self.asked, self._times = 0, times
+
+    def read(self, name: str) -> bytes:
+        if name.startswith(RUN_FILES):
+            self.asked += 1
+            if self.asked <= self._times:
+                raise StorageError("the store does not answer")
+        return super().read(name)
+
+
+def test_a_worker_waits_for_the_files_of_its_run(tmp_path, monkeypatch):
+    place = tmp_path / "exchange"
+    monkeypatch.setattr("lateapex.jobs.worker.open_storage", lambda url, patience_s: AwayForRunFiles(place, 2))
+    with crew(place) as workers:
+        result = job.train(shared_config(tmp_path / "run", place))
+    assert_accounted_for(result)
+    assert result.ledger.trained
+    assert sum("the store does not answer; trying again" in line for line in workers.said) == len(workers.results)
+
+
+def test_a_worker_stops_as_asked_while_it_waits_for_the_files_of_its_run(tmp_path, monkeypatch):
+    place = tmp_path / "exchange"
+    shared_run(tmp_path / "run", place)
+    (place / POINTER).write_bytes((place / POINTER).read_bytes().replace(b"true", b"false"))
+    away = AwayForRunFiles(place, math.inf)
+    monkeypatch.setattr("lateapex.jobs.worker.open_storage", lambda url, patience_s: away)
+    result = work(WorkerConfig(exchange="it"), [].append, lambda: away.asked > 2)
+    assert (result.ended, result.batches, away.asked) == ("stopped", 0, 3)
 
 
 def test_training_that_has_ended_is_no_reason_to_wait(monkeypatch):
