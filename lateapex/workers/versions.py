@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 KEPT: Final = 4
 """Versions that stay, so that who has just read the pointer finds what it names."""
-PART_BYTES: Final = 4_000_000
+PART_BYTES: Final = 2_000_000
 """Of a version in one file, at most."""
 AT_ONCE: Final = 4
 """Files that are written or read at the same time."""
