@@ -8,6 +8,9 @@ process is that of each round. With `--learn` the update is the real one.
 `waiting`: steps a second over Ray with the real update, workers that wait (`max_stale` 0) and such that do not in turn;
 all of them alike, and one with a reward that takes long without computing, as if its machine were slower.
 
+`model`: steps a second of learning with `lean` by 1, 2 and 4 workers, and what docs/scaling.md foretells from one
+worker that drives while nobody learns, and from the seconds of an update.
+
 `batches`: arrays of 10 MB, made in an actor, from the call for one until the caller has read all of it.
 `version`: publish a model and fetch it as a worker does, from the trainer's tensors to the worker's.
 
@@ -52,9 +55,11 @@ from lateapex.workers.weights import load_weights, pack_weights
 from lateapex.workers.worker_side import Seats
 
 TESTS = Path(__file__).parents[1] / "tests"
-PARTS = ("ray", "exchange", "waiting", "batches", "version")
+PARTS = ("ray", "exchange", "waiting", "model", "batches", "version")
 CARS = 64
 BATCH_MB = 10
+MODEL_WORKERS = (1, 2, 4)
+"""Processes that drive, of which the model of docs/scaling.md tells the speed."""
 STALE = 2
 """Versions that experience may be behind, where nobody waits."""
 SLOW_CALL_S = 0.0005
@@ -94,14 +99,16 @@ def main() -> None:
     quiet = wait_for_idle(timeout=options.timeout)
     rows: list[dict[str, Any]] = []
     with ExitStack() as around:
-        place = around.enter_context(_object_store()) if {"exchange", "version"} & set(parts) else ""
-        if {"ray", "waiting", "batches"} & set(parts):
-            around.enter_context(_ray(options.workers))
+        place = around.enter_context(_object_store()) if {"exchange", "model", "version"} & set(parts) else ""
+        if {"ray", "waiting", "model", "batches"} & set(parts):
+            around.enter_context(_ray(max(options.workers, *(MODEL_WORKERS if "model" in parts else ()))))
         ways = {way: place for way in ("ray", "exchange") if way in parts}
         if ways:
             rows += _collecting(options, ways, quiet)
         if "waiting" in parts:
             rows += _waiting(options, quiet)
+        if "model" in parts:
+            rows += _model(options, place, quiet)
         if "batches" in parts:
             rows.append(_batches(quiet))
         if "version" in parts:
@@ -206,6 +213,8 @@ class Round(NamedTuple):
     """Steps a second, from the first update to the last."""
     update: float
     """Seconds of a mean update."""
+    steps: int
+    """That an update takes."""
     policy: Policy
 
 
@@ -223,7 +232,8 @@ def _run(options: argparse.Namespace, settings: dict[str, Any], updates: int) ->
         train(_config(options, settings, updates + 1, f"{folder}/run"), observe)
     (begun, first), (ended, last) = moments.found[0], moments.found[-1]
     spent = statistics.mean(found["update"] for found in moments.seconds[1:])
-    return Round((last - first) / (ended - begun), spent, trainers[0].policy)
+    steps = (last - first) // (len(moments.found) - 1)
+    return Round((last - first) / (ended - begun), spent, steps, trainers[0].policy)
 
 
 def _config(options: argparse.Namespace, settings: dict[str, Any], updates: int, out: str) -> TrainConfig:
@@ -293,6 +303,44 @@ def _waiting(options: argparse.Namespace, quiet: Quiet) -> list[dict[str, Any]]:
         ratio = statistics.median(mine / waits for waits, mine in zip(*found.values(), strict=True))
         rows.append(row("train, of waiting", 100.0 * ratio, "%", quiet, way=way, **told))
     return rows
+
+
+# --------------------------------------------------------------------------------------------------------------- model
+
+
+def _model(options: argparse.Namespace, place: str, quiet: Quiet) -> list[dict[str, Any]]:
+    """Speeds of learning with `lean`, and what the model of docs/scaling.md makes of one worker that drives alone."""
+    rows = []
+    for way in ("ray", "exchange"):
+
+        def one(workers: int, learn: bool, way: str = way) -> Round:
+            mine = argparse.Namespace(**{**vars(options), "network": "lean", "workers": workers, "learn": learn})
+            if way == "ray":
+                return _run(mine, {"workers": {"count": workers}}, mine.updates)
+            return _exchange_round(mine, place)
+
+        drive = one(1, learn=False).speed
+        for workers in MODEL_WORKERS:
+            found = one(workers, learn=True)
+            says = _foretold(way, workers, drive, found.update / found.steps)
+            print(f"{way}, {workers} workers: {found.speed:,.0f} steps/s, the model says {says:,.0f}", flush=True)
+            told = {"way": way, "network": "lean", "cars": CARS, "workers": workers, "model": round(says)}
+            rows.append(row("train", found.speed, "steps/s", quiet, **told))
+    return rows
+
+
+def _foretold(way: str, workers: int, drive: float, update: float) -> float:
+    """Steps a second by the model of docs/scaling.md, all on this machine.
+
+    Args:
+        drive: steps a second of one worker.
+        update: seconds of learning a step, with all cores.
+    """
+    cores = os.cpu_count() or 1
+    together = min(workers, cores) * drive
+    if way == "ray":
+        return 1.0 / (1.0 / together + update)
+    return min(together, 1.0 / update, 1.0 / (1.0 / (cores * drive) + update))
 
 
 def _slow_reward(folder: Path) -> str:

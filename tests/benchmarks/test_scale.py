@@ -38,6 +38,19 @@ def test_a_figure_is_told_to_be_met_or_missed(scale, capsys, value, unit, verdic
     assert capsys.readouterr().out == f"it, S3, lean: {value:.4g}, at {asked} 100 {unit} asked for: {verdict}\n"
 
 
+def test_the_model_of_the_speed(scale, monkeypatch):
+    """One worker drives 100 steps a second; learning takes 5 ms a step: all cores can learn 200 a second."""
+    monkeypatch.setattr(scale.os, "cpu_count", lambda: 2)
+    foretold = scale._foretold
+    assert foretold("ray", 1, 100.0, 0.005) == pytest.approx(1 / (0.01 + 0.005))
+    assert foretold("ray", 2, 100.0, 0.005) == pytest.approx(1 / (0.005 + 0.005))
+    assert foretold("ray", 4, 100.0, 0.005) == foretold("ray", 2, 100.0, 0.005)  # of two cores
+    assert foretold("exchange", 1, 100.0, 0.0001) == pytest.approx(100.0)  # what one worker can drive
+    assert foretold("exchange", 2, 100.0, 0.005) == pytest.approx(100.0)  # half of the cores' time goes to learning
+    monkeypatch.setattr(scale.os, "cpu_count", lambda: 64)
+    assert foretold("exchange", 32, 100.0, 0.005) == pytest.approx(1 / (1 / 6400 + 0.005))
+
+
 @pytest.mark.servers
 def test_every_part_is_measured_once(scale, tmp_path):
     out = tmp_path / "rows.json"
