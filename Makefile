@@ -66,8 +66,8 @@ drive:
 test: lint ## check everything: format, lint, types, layers, tests
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
-test-all: $(SERVERS) ## run the tests that `make test` leaves out: those against real servers
-	@$(BIN)/python -m pytest -q -m servers
+test-all: $(SERVERS) ## run the tests that `make test` leaves out: those against real servers, and those of kills and faults
+	@$(BIN)/python -m pytest -q -m 'servers or chaos'
 
 chaos: $(SERVERS) ## kill workers and their trainer for CHAOS_SECONDS (180), stop their store, and print what became of all
 	@$(BIN)/python -m pytest -q -s -m servers tests/workers/test_chaos.py

@@ -74,6 +74,7 @@ def operations(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str
     return len(counted)
 
 
+@pytest.mark.chaos
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_files(tmp_path, monkeypatch, whole):
     with monkeypatch.context() as counting:
         count = operations(counting, tmp_path / "counted")
@@ -101,6 +102,7 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_files(tmp_path, monkey
     assert gone_on(run) == whole
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize(
     "settings",
     [
@@ -189,6 +191,7 @@ def kill_in_the_middle(run: Path, action: str, place: str, number: int, save_sec
         assert child.wait() == -signal.SIGKILL
 
 
+@pytest.mark.chaos
 def test_a_process_killed_twice_once_in_the_middle_of_saving_goes_on_to_the_same_files(tmp_path, whole):
     run = tmp_path / "run"
     kill_in_the_middle(run, "train", "update", 3)
@@ -198,6 +201,7 @@ def test_a_process_killed_twice_once_in_the_middle_of_saving_goes_on_to_the_same
     assert gone_on(run) == whole
 
 
+@pytest.mark.chaos
 def test_a_process_killed_before_it_saved_anything_goes_on_to_the_same_files(tmp_path, whole):
     run = tmp_path / "run"
     kill_in_the_middle(run, "train", "update", 2, save_seconds=1e9)
@@ -237,7 +241,7 @@ def test_a_run_that_is_asked_to_stop_is_saved_and_goes_on_as_if_nothing_had_stop
     assert said.err == ""
     assert signal.getsignal(number) == before
     assert load_version(DiskStorage(tmp_path / "stopped"), "best")[0] == "1_Step-128.pt"
-    evaluate(EvaluateConfig(run=str(tmp_path / "stopped"), trials=1, threads=1))
+    evaluate(EvaluateConfig(run=str(tmp_path / "stopped"), trials=1, threads=1, film="none"))
     assert command(capsys, "train", "--resume", tmp_path / "stopped").code == 0
     whole, stopped = (timeless(files_of(tmp_path / name)) for name in ("whole", "stopped"))
     kept = {
@@ -248,6 +252,7 @@ def test_a_run_that_is_asked_to_stop_is_saved_and_goes_on_as_if_nothing_had_stop
     assert kept == whole
 
 
+@pytest.mark.chaos
 def test_ctrl_c_stops_a_real_process_after_its_update_and_keeps_the_model(tmp_path):
     words = ["-m", "lateapex", "train", "--cars", "2", "--duration", "300", "--out", str(tmp_path / "run")]
     with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:

@@ -90,6 +90,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, number: int,
     monkeypatch.setattr(TrainerSide, "leave", lambda self: None)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("place", ["publish", "trained", "snapshot", "settle"])
 def test_a_trainer_that_is_killed_goes_on_and_trains_no_batch_twice(tmp_path, place, after):
@@ -104,6 +105,7 @@ def test_a_trainer_that_is_killed_goes_on_and_trains_no_batch_twice(tmp_path, pl
     assert_accounted_for(result)
 
 
+@pytest.mark.chaos
 def test_a_trainer_that_is_killed_while_it_collects_goes_on(tmp_path):
     config = shared_config(tmp_path / "run", tmp_path / "exchange", exchange={"ttl_s": 1.0}, trainer={"steps": 512})
     with crew(tmp_path / "exchange"):
@@ -158,6 +160,7 @@ def test_a_trainer_whose_place_went_to_another_ends_and_leaves_the_run_alone(tmp
 # -------------------------------------------------------------------------------------------- the store and the network
 
 
+@pytest.mark.chaos
 def test_a_store_that_is_slow_makes_training_slow(tmp_path, monkeypatch):
     lines = [Line(tmp_path / "exchange") for _ in range(3)]
     for line in lines:
@@ -170,6 +173,7 @@ def test_a_store_that_is_slow_makes_training_slow(tmp_path, monkeypatch):
     assert_accounted_for(result)
 
 
+@pytest.mark.chaos
 def test_a_worker_that_was_cut_off_comes_back_to_another_share_and_loses_nothing_silently(tmp_path, monkeypatch):
     lines = [Line(tmp_path / "exchange") for _ in range(2)]
     through(monkeypatch, "worker", lines)
@@ -233,6 +237,7 @@ def test_keys_that_come_twice_are_counted_and_trained_once(tmp_path):
     assert_accounted_for(result)
 
 
+@pytest.mark.chaos
 def test_clocks_that_disagree_by_days_change_nothing(tmp_path):
     late = Crew(tmp_path / "exchange")
     config = WorkerConfig(exchange=str(tmp_path / "exchange"), patience_s=60.0)
@@ -249,6 +254,7 @@ def test_clocks_that_disagree_by_days_change_nothing(tmp_path):
     assert_accounted_for(result)
 
 
+@pytest.mark.chaos
 def test_a_full_disk_ends_training_with_what_was_saved_and_it_goes_on_when_there_is_room(tmp_path, tiny_disk):
     place = tiny_disk("3m")
     exchange = {"keep": True, "patience_s": 1.0, "ttl_s": 1.0}
