@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from made_networks import write_tiny
 from small_runs import command, small_run
 
+from lateapex.jobs.network import Listed, list_networks
 from lateapex.models.networks import CRITICS, NETWORKS
 
 
@@ -22,8 +24,17 @@ def shown(capsys: pytest.CaptureFixture[str], *words: object) -> list[dict[str, 
     return parts
 
 
-def test_the_list_has_every_network_once_and_the_originals_names(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def listed() -> list[Listed]:
+    """What `network list` tells, worked out once."""
+    return list_networks()
+
+
+def test_the_list_has_every_network_once_and_the_originals_names(
+    capsys: pytest.CaptureFixture[str], listed: list[Listed]
+) -> None:
     said = command(capsys, "network", "list", "--json")
+    assert json.loads(said.out)["networks"] == [asdict(network) for network in listed]
     networks = {network["name"]: network for network in json.loads(said.out)["networks"]}
     originals = [network["original"] for network in networks.values() if network["original"]]
     assert sorted([*networks, *originals]) == sorted([*NETWORKS.names(), *CRITICS.names()])
@@ -38,14 +49,13 @@ def test_the_list_has_every_network_once_and_the_originals_names(capsys: pytest.
 
 @pytest.mark.parametrize("name", [*NETWORKS.names(), *CRITICS.names()])
 def test_every_network_of_the_tables_is_shown_as_large_as_it_is_listed(
-    capsys: pytest.CaptureFixture[str], name: str
+    capsys: pytest.CaptureFixture[str], name: str, listed: list[Listed]
 ) -> None:
     (part,) = shown(capsys, name)
-    listed = json.loads(command(capsys, "network", "list", "--json").out)["networks"]
-    (network,) = [network for network in listed if name in (network["name"], network["original"])]
-    assert part["role"] == ("critic" if network["critic_only"] else "actor")
-    assert part["figures"]["parameters"] == network["parameters"]  # type: ignore[index] # JSON
-    assert part["figures"]["multiply_adds"] == network["multiply_adds"]  # type: ignore[index] # JSON
+    (network,) = [network for network in listed if name in (network.name, network.original)]
+    assert part["role"] == ("critic" if network.critic_only else "actor")
+    assert part["figures"]["parameters"] == network.parameters  # type: ignore[index] # JSON
+    assert part["figures"]["multiply_adds"] == network.multiply_adds  # type: ignore[index] # JSON
 
 
 def test_the_table_tells_what_the_json_tells(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,11 +159,10 @@ def test_the_help_names_every_network(capsys: pytest.CaptureFixture[str]) -> Non
 PAGE = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 
 
-def test_the_pages_table_is_what_the_list_tells(capsys: pytest.CaptureFixture[str]) -> None:
-    networks = json.loads(command(capsys, "network", "list", "--json").out)["networks"]
-    for found in networks:
-        figures = f"{found['parameters']:,} | {found['multiply_adds'] / 5e5:.1f} | {found['memory'] or ''} |"
-        assert f"| {found['name']} | {found['original'] or ''} | {figures}" in PAGE
+def test_the_pages_table_is_what_the_list_tells(listed: list[Listed]) -> None:
+    for found in listed:
+        figures = f"{found.parameters:,} | {found.multiply_adds / 5e5:.1f} | {found.memory or ''} |"
+        assert f"| {found.name} | {found.original or ''} | {figures}" in PAGE
 
 
 def test_the_pages_own_network_trains_as_it_is_written(

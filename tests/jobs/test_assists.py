@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
+from functools import cache
 
 import pytest
 from small_runs import command, files_of, small_config, small_run, timeless
@@ -29,6 +31,13 @@ def updates(run):
     return [line for line in lines if line["kind"] == "update"]
 
 
+@pytest.fixture(scope="module")
+def helped(tmp_path_factory):
+    """Finished runs by what helped them; to be read only."""
+    folder = tmp_path_factory.mktemp("helped")
+    return cache(lambda word: small_run(folder / word, **SWITCHES[word]))
+
+
 def test_nothing_helps_unless_asked_for(tmp_path):
     run = small_run(tmp_path / "run")
     assert assists(train_config({})) == ()
@@ -38,16 +47,16 @@ def test_nothing_helps_unless_asked_for(tmp_path):
 
 
 @each_switch
-def test_what_helps_stands_in_the_model_and_in_the_run(tmp_path, word):
-    run = small_run(tmp_path / "run", **SWITCHES[word])
+def test_what_helps_stands_in_the_model_and_in_the_run(helped, word):
+    run = helped(word)
     assert load_version(DiskStorage(run), "best")[1].blueprint.assisted == (word,)
     assert tomllib.loads((run / "run.toml").read_text())["assisted"] == [word]
     assert summarise(str(run)).assisted == (word,)
 
 
 @each_switch
-def test_an_assisted_run_that_is_stopped_and_resumed_ends_with_the_same_files(tmp_path, word):
-    whole = small_run(tmp_path / "whole", **SWITCHES[word])
+def test_an_assisted_run_that_is_stopped_and_resumed_ends_with_the_same_files(helped, tmp_path, word):
+    whole = helped(word)
     parts = small_run(tmp_path / "parts", **SWITCHES[word], trainer={"steps": 32})
     for steps in (96, 128):
         resume(str(parts), {"trainer": {"steps": steps}})
@@ -60,8 +69,8 @@ def test_an_assisted_run_that_is_stopped_and_resumed_ends_with_the_same_files(tm
 
 
 @each_switch
-def test_a_run_that_begins_with_an_assisted_model_is_assisted_too(tmp_path, word):
-    first = small_run(tmp_path / "first", **SWITCHES[word])
+def test_a_run_that_begins_with_an_assisted_model_is_assisted_too(helped, tmp_path, word):
+    first = helped(word)
     off = {"teacher": {"kind": "none"}, "mirror": False, "ppo": {"smoothing": 0.0}}
     second = small_run(tmp_path / "second", pretrained=str(first), **{k: off[k] for k in SWITCHES[word] if k in off})
     assert run_assisted(DiskStorage(second)) == (word,)
@@ -69,9 +78,9 @@ def test_a_run_that_begins_with_an_assisted_model_is_assisted_too(tmp_path, word
 
 
 @each_switch
-def test_the_commands_tell_of_it(tmp_path, capsys, monkeypatch, word):
+def test_the_commands_tell_of_it(helped, tmp_path, capsys, monkeypatch, word):
     monkeypatch.chdir(tmp_path)
-    small_run("runs/helped", **SWITCHES[word])
+    shutil.copytree(helped(word), "runs/helped")
     listed = command(capsys, "runs", "list")
     assert "assisted" in listed.out
     assert word in " ".join(listed.out.split())
@@ -83,8 +92,8 @@ def test_the_commands_tell_of_it(tmp_path, capsys, monkeypatch, word):
 
 
 def test_training_tells_of_the_teacher_in_its_header_and_in_its_rows(tmp_path, capsys):
-    words = ("train", "--teacher", "centre_line", "--steps", 4096, "--cars", 2, "--out", tmp_path / "run", "--json")
-    said = command(capsys, *words, "--duration", "3")
+    words = ("train", "--teacher", "centre_line", "--steps", 256, "--cars", 2, "--out", tmp_path / "run", "--json")
+    said = command(capsys, *words)
     assert "assisted: teacher centre_line" in said.err
     assert "taught" in said.err
     assert json.loads(said.out)["assisted"] == ["teacher centre_line"]

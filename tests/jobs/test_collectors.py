@@ -47,8 +47,8 @@ def reward_function(params):
 
 
 def run(out: Path, workers: int, **changes: object) -> dict[str, object]:
-    """A run of 8 cars and 5 updates; its files, but for those that tell of the workers."""
-    trainer = {"steps": 8 * 16 * 5, "evaluation_interval": 3, **changes.pop("trainer", {})}  # type: ignore[dict-item] # it is one
+    """A run of 8 cars and 3 updates; its files, but for those that tell of the workers."""
+    trainer = {"steps": 8 * 16 * 3, "evaluation_interval": 2, **changes.pop("trainer", {})}  # type: ignore[dict-item] # it is one
     crew = {"count": workers, "workplace": "local"}
     folder = small_run(out, cars=8, trainer=trainer, workers=crew, **changes)
     files = timeless(files_of(folder))
@@ -77,9 +77,9 @@ def test_so_it_is_with_a_network_of_ones_own(tmp_path):
 
 
 def test_a_run_goes_on_with_another_number_of_workers_than_it_was_saved_with(tmp_path):
-    alone = run(tmp_path / "alone", 0)
-    run(tmp_path / "run", 2, trainer={"steps": 8 * 16 * 2})
-    for steps, workers in ((8 * 16 * 3, 4), (8 * 16 * 4, 0), (8 * 16 * 5, 1)):
+    alone = run(tmp_path / "alone", 0, trainer={"steps": 8 * 16 * 4})
+    run(tmp_path / "run", 2, trainer={"steps": 8 * 16})
+    for steps, workers in ((8 * 16 * 2, 4), (8 * 16 * 3, 0), (8 * 16 * 4, 1)):
         changes = {"trainer": {"steps": steps}, "workers": {"count": workers}}
         resume(str(tmp_path / "run"), changes)
     again = timeless(files_of(tmp_path / "run"))
