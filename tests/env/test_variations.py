@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,18 @@ def driven(of: SceneRanges | DrawnScenes | None, **settings: Any) -> dict[str, N
     return {name: np.stack(each) for name, each in found.items()}
 
 
+@cache
+def usual() -> dict[str, NDArray[Any]]:
+    """What they live through where nothing varies; to be read only."""
+    return driven(None)
+
+
+@cache
+def inert() -> dict[str, NDArray[Any]]:
+    """The same with pictures drawn as those of cars that see something otherwise."""
+    return driven(scene(**INERT))
+
+
 def test_every_quantity_is_tried_here() -> None:
     every = STRONG | PICTURES | OBJECTS
     assert every.keys() == PLACES.keys()
@@ -102,7 +115,7 @@ def test_every_quantity_is_tried_here() -> None:
 
 @pytest.mark.parametrize("name", STRONG)
 def test_a_quantity_changes_what_it_should_and_nothing_else(name: str) -> None:
-    plain, other = driven(None), driven(scene(**{name: STRONG[name]}))
+    plain, other = usual(), driven(scene(**{name: STRONG[name]}))
     np.testing.assert_array_equal(other["told"], plain["told"])
     start, moved = (not np.array_equal(other["cars"][n], plain["cars"][n]) for n in (0, -1))
     assert (start, moved) == {START: (True, True), MOTION: (False, True), SEEN: (False, False)}[EFFECT[name]]
@@ -112,7 +125,7 @@ def test_a_quantity_changes_what_it_should_and_nothing_else(name: str) -> None:
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_picture_quantity_changes_every_picture_that_shows_it_and_nothing_else(name: str) -> None:
-    plain, other = driven(scene(**INERT)), driven(scene(**INERT, **{name: PICTURES[name]}))
+    plain, other = inert(), driven(scene(**INERT, **{name: PICTURES[name]}))
     for part in ("told", "cars"):
         np.testing.assert_array_equal(other[part], plain[part])
     for one, two in zip(other["pictures"], plain["pictures"], strict=True):
@@ -158,14 +171,14 @@ def test_noise_is_new_each_step_and_belongs_to_the_episode_alone() -> None:
 
 
 def test_a_scene_of_neutral_values_changes_no_bit() -> None:
-    plain, other = driven(None), driven(DrawnScenes(SceneRanges()))
+    plain, other = usual(), driven(DrawnScenes(SceneRanges()))
     for name, values in plain.items():
         np.testing.assert_array_equal(other[name], values)
     assert small_task("oval", 1, scene="none").varied is None
 
 
 def test_what_is_seen_late_is_what_was_there_before() -> None:
-    plain, late = driven(None)["pictures"], driven(scene(sensor__latency=2))["pictures"]
+    plain, late = usual()["pictures"], driven(scene(sensor__latency=2))["pictures"]
     for step in range(STEPS):
         np.testing.assert_array_equal(late[step], plain[max(step - 2, 0)])
 

@@ -28,9 +28,11 @@ def loaded(track: str) -> Any:
     return load_track(name).reverse() if backwards else load_track(name)
 
 
+@cache
 def paid(name: str, track: str, *, batched: bool) -> NDArray[np.float64]:
     """Rewards of cars that drive at random, begin anew when they are off, and now and then are put anywhere."""
-    task = small_task(loaded(track), CARS, reward=load_reward(name, batched=batched), starts=RandomStarts(), seed=2)
+    reward = load_reward(name, batched=batched)
+    task = small_task(loaded(track), CARS, reward=reward, starts=RandomStarts(), seed=2, pictures=False)
     task.begin(np.arange(CARS))
     random = np.random.default_rng(3)
     rewards = []
