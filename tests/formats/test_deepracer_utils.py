@@ -60,7 +60,7 @@ def made(tmp_path_factory):
 def trained(tmp_path_factory):
     """A run that was trained and evaluated for real."""
     folder = small_run(tmp_path_factory.mktemp("runs") / "trained")
-    evaluate(EvaluateConfig(run=str(folder), trials=2))
+    evaluate(EvaluateConfig(run=str(folder), trials=2, film="none"))
     return folder
 
 

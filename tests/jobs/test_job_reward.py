@@ -137,7 +137,7 @@ def test_the_model_of_the_updates_before_a_forbidden_deed_can_be_evaluated(tmp_p
         job.train(config)
     (version,) = {path.name.partition("_")[0] for path in (tmp_path / "run/model").glob("*.pt")}
     assert version == "2"  # 40 calls of a car that is paid at 15 of 16 steps
-    found = evaluate(EvaluateConfig(run=str(tmp_path / "run"), trials=1, sandbox=False, checkpoint="last"))
+    found = evaluate(EvaluateConfig(run=str(tmp_path / "run"), trials=1, film="none", sandbox=False, checkpoint="last"))
     assert found.model.startswith("2_Step-64")
 
 
@@ -150,7 +150,7 @@ def test_an_evaluation_is_behind_walls_where_the_run_was_and_where_it_is_asked(t
         kinds.append(type(opened).__name__)
         opened.close()
     assert kinds == ["SandboxedReward", "SandboxedReward", "RewardFunction"]
-    found = evaluate(EvaluateConfig(run=str(run), trials=2))
+    found = evaluate(EvaluateConfig(run=str(run), trials=2, film="none"))
     assert (run / found.folder / "reward_prints.log").read_text().startswith("loaded\n")
 
 

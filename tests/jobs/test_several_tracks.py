@@ -148,7 +148,7 @@ def test_a_run_driven_backwards_is_so_too_after_it_was_resumed_and_when_it_is_ev
     run = small_run(tmp_path / "run", track="kidney@reversed", reward=str(tmp_path / "tells.py"))
     assert (run / TRACK).is_file()
     assert resume(str(run), {"trainer": {"steps": 192}}).steps == 192
-    assert evaluate(EvaluateConfig(run=str(run), trials=1, threads=1)).track == "kidney@reversed"
+    assert evaluate(EvaluateConfig(run=str(run), trials=1, threads=1, film="none")).track == "kidney@reversed"
 
 
 def test_lines_beyond_the_border_stay_there_whatever_the_track_is_called(tmp_path, shared_data):
@@ -220,14 +220,14 @@ def test_an_evaluation_drives_every_track_of_the_run_and_tells_of_each(judged):
 
 
 def test_the_tracks_beside_it_do_not_change_a_tracks_trials(judged):
-    alone = evaluate(EvaluateConfig(run=judged.run, track="hairpin", trials=2, threads=1))
+    alone = evaluate(EvaluateConfig(run=judged.run, track="hairpin", trials=2, threads=1, film="none"))
     for one, two in zip(alone.episodes, judged.tracks[2].episodes, strict=True):
         for name in ("x", "y", "yaw", "action", "reward", "sim_time"):
             assert np.array_equal(one.steps[name], two.steps[name])
 
 
 def test_the_json_line_has_totals_and_a_list_of_tracks(judged, capsys):
-    said = command(capsys, "evaluate", judged.run, "--trials", 1, "--json")
+    said = command(capsys, "evaluate", judged.run, "--trials", 1, "--film", "none", "--json")
     told = json.loads(said.out)
     assert told["trials"] == 3
     assert told["track"] == NAMES
@@ -238,7 +238,10 @@ def test_the_json_line_has_totals_and_a_list_of_tracks(judged, capsys):
 
 
 def test_several_other_tracks_can_be_driven(judged):
-    assert evaluate(EvaluateConfig(run=judged.run, track="oval,narrow", trials=1, threads=1)).track == "oval,narrow"
+    assert (
+        evaluate(EvaluateConfig(run=judged.run, track="oval,narrow", trials=1, threads=1, film="none")).track
+        == "oval,narrow"
+    )
 
 
 def test_the_header_names_every_track_and_its_length(capsys, tmp_path):

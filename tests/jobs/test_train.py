@@ -385,7 +385,7 @@ def test_in_colour_both_networks_take_three_channels_and_the_model_is_evaluated_
     run = small_run(tmp_path / "run", colour=True, network=network)
     policy = load_version(DiskStorage(str(run)), "last")[1]
     assert policy.blueprint.sensors == {"FRONT_FACING_CAMERA": (120, 160, 3)}
-    assert evaluate(EvaluateConfig(run=str(run), trials=2)).model.endswith(".pt")
+    assert evaluate(EvaluateConfig(run=str(run), trials=2, film="none")).model.endswith(".pt")
 
 
 def test_quirks_and_starts_reach_the_task_and_an_evaluation_takes_the_runs_quirks(tmp_path):
@@ -399,7 +399,7 @@ def test_quirks_and_starts_reach_the_task_and_an_evaluation_takes_the_runs_quirk
         starts = {"scheme": "round_robin", "advance": 0.25, "first": 0.5, "alternate_direction": True}
         trainer = {"evaluation_starts": "training", "evaluation_trials": 1}
         run = small_run(tmp_path / quirks, reward=str(reward), quirks=quirks, starts=starts, trainer=trainer)
-        assert evaluate(EvaluateConfig(run=str(run), trials=1)).episodes[0].reward > 0
+        assert evaluate(EvaluateConfig(run=str(run), trials=1, film="none")).episodes[0].reward > 0
     with pytest.raises(RewardError, match="AssertionError"):
         small_run(tmp_path / "wrong", reward=str(tmp_path / "fixed.py"))
 

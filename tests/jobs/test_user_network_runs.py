@@ -73,7 +73,7 @@ def test_a_moved_run_goes_on_by_its_own_copy_as_if_it_had_never_stopped(whole: P
 
 def test_a_moved_run_can_be_evaluated(whole: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(whole, tmp_path / "elsewhere"))
-    assert len(evaluate(EvaluateConfig(run=str(moved), trials=2)).episodes) == 2
+    assert len(evaluate(EvaluateConfig(run=str(moved), trials=2, film="none")).episodes) == 2
 
 
 def test_a_run_starts_from_another_with_its_network_and_weights(whole: Path, tmp_path: Path) -> None:
