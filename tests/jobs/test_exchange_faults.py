@@ -261,9 +261,31 @@ def test_a_full_disk_ends_training_with_what_was_saved_and_it_goes_on_when_there
     config = shared_config(
         tmp_path / "run", place / "exchange", exchange=exchange, trainer={"steps": 100_000, "duration": 3600.0}
     )
+    over = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def observe(trainer, storage, _):
+        def fill() -> None:
+            while trainer.progress.updates < 2:
+                time.sleep(0.01)
+            with (place / "ballast").open("wb", buffering=0) as ballast:
+                while not over.is_set():  # what is deleted makes room again
+                    try:
+                        ballast.write(bytes(4096))
+                    except OSError:
+                        time.sleep(0.001)
+
+        threads.append(threading.Thread(target=fill))
+        threads[0].start()
+        return {}
+
     with crew(place / "exchange", 2):
-        with pytest.raises(StorageError, match="No space left on device"):
-            job.train(config)
+        try:
+            with pytest.raises(StorageError, match="No space left on device"):
+                job.train(config, observe)
+        finally:
+            over.set()
+        threads[0].join()
         tiny_disk("200m")
         result = job.resume(str(tmp_path / "run"), {"trainer": {"steps": 64 * STEPS_OF_BATCH}})
     assert result.ledger.trained >= 64
