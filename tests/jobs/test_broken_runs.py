@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from small_runs import command, files_of, small_config, timeless
@@ -36,8 +37,14 @@ def test_a_healthy_run_has_no_finding(tmp_path):
     assert codes(train(tmp_path)) == set()
 
 
-def test_a_learning_rate_of_one(tmp_path):
-    assert {"kl_large", "entropy_collapsed"} <= codes(train(tmp_path, ppo={"learning_rate": 1.0}))
+@pytest.fixture(scope="module")
+def too_fast(tmp_path_factory):
+    """What became of a run that learns too fast."""
+    return train(tmp_path_factory.mktemp("fast"), ppo={"learning_rate": 1.0})
+
+
+def test_a_learning_rate_of_one(too_fast):
+    assert {"kl_large", "entropy_collapsed"} <= codes(too_fast)
 
 
 def test_no_entropy_bonus_and_a_huge_learning_rate(tmp_path):
@@ -91,8 +98,8 @@ def test_a_run_in_two_parts_tells_the_same_and_no_point_of_its_event_file_is_the
     assert [point.step for point in events.Scalars("learning/kl")] == [32, 64, 96, 128]
 
 
-def test_a_log_from_before_there_was_a_diagnosis_is_judged_all_the_same(tmp_path):
-    train(tmp_path, ppo={"learning_rate": 1.0})
+def test_a_log_from_before_there_was_a_diagnosis_is_judged_all_the_same(tmp_path, too_fast):
+    shutil.copytree(too_fast.url, tmp_path / "run")
     log = tmp_path / "run/logs/training.jsonl"
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join(line for line in lines if '"kind": "finding"' not in line))

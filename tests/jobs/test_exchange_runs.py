@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -153,19 +154,22 @@ def test_a_run_that_waits_for_workers_stops_as_asked(tmp_path):
 
 
 def test_a_worker_stops_as_asked_and_its_share_is_free_at_once(tmp_path):
+    trainer = {"steps": 1600, "evaluation_interval": 1000, "save_seconds": 1000.0}
     with crew(tmp_path / "exchange", 0) as late:
 
         def replace(trainer, storage, config):
             def change() -> None:
+                while trainer.progress.updates < 2:
+                    time.sleep(0.01)
                 first.stop.set()
                 first.join()
                 late.hire(2)
 
-            threading.Timer(1.0, change).start()
+            threading.Thread(target=change).start()
             return {}
 
         with crew(tmp_path / "exchange") as first:
-            result = job.train(shared_config(tmp_path / "run", tmp_path / "exchange", trainer={"steps": 1600}), replace)
+            result = job.train(shared_config(tmp_path / "run", tmp_path / "exchange", trainer=trainer), replace)
     assert {each.ended for each in first.results} == {"stopped"}
     assert {each.ended for each in late.results} == {"finished"}
     assert result.ledger.balanced
