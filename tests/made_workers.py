@@ -63,7 +63,7 @@ def crew(exchange: Path | str, count: int = SHARES) -> Iterator[Crew]:
 def shared_config(out: Path | str, place: Path | str, **changes: Any) -> job.TrainConfig:
     """A small run of four cars, shared out to two workers."""
     exchange = {"url": str(place), "shares": SHARES, "ttl_s": 4.0, **changes.pop("exchange", {})}
-    trainer = {"duration": 120.0, "steps": 256, **changes.pop("trainer", {})}
+    trainer = {"duration": 120.0, "steps": 256, "evaluation_interval": 4, **changes.pop("trainer", {})}
     return small_config(out, **{"cars": 4, "track": "oval", "exchange": exchange, "trainer": trainer, **changes})
 
 

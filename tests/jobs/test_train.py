@@ -382,7 +382,7 @@ def test_a_run_that_does_not_exist_cannot_go_on(tmp_path):
 
 @pytest.mark.parametrize("network", ["lean", "shallow"])
 def test_in_colour_both_networks_take_three_channels_and_the_model_is_evaluated_in_colour(tmp_path, network):
-    run = small_run(tmp_path / "run", colour=True, network=network)
+    run = small_run(tmp_path / "run", colour=True, network=network, trainer={"steps": 32})
     policy = load_version(DiskStorage(str(run)), "last")[1]
     assert policy.blueprint.sensors == {"FRONT_FACING_CAMERA": (120, 160, 3)}
     assert evaluate(EvaluateConfig(run=str(run), trials=2, film="none")).model.endswith(".pt")
