@@ -32,7 +32,7 @@ from lateapex.commands.runs import app as runs_app
 from lateapex.commands.scenes import app as scenes_app
 from lateapex.commands.terminal import console
 from lateapex.commands.tracks import app as tracks_app
-from lateapex.commands.train import train
+from lateapex.commands.train import TrainCommand, train
 from lateapex.commands.vehicles import app as vehicles_app
 from lateapex.commands.worker import worker
 from lateapex.errors import LateapexError
@@ -63,7 +63,7 @@ app = typer.Typer(
 
 app.command(epilog="Example: lateapex init my-car")(init)
 app.command(epilog="Example: lateapex check my-car")(check)
-app.command(epilog="Example: lateapex train --track kidney --until-laps")(train)
+app.command(cls=TrainCommand, epilog="Example: lateapex train --track kidney --until-laps")(train)
 app.command(epilog="Example: lateapex worker --exchange meeting-place")(worker)
 app.command(epilog="Example: lateapex cluster kuberay --workers 16 --out my-cluster")(cluster)
 app.command(epilog="Example: lateapex evaluate runs/kidney-lean-0 --trials 5")(evaluate)

@@ -79,6 +79,8 @@ def write(name, content):
         (["--resume", "nowhere", "--shares", "2"], r"--shares cannot be changed, leave it out"),
         (["--shares", "4"], r"--shares is given, but no exchange that it would be for; give --exchange URL too"),
         (["--keep-batches"], r"--keep-batches is given, but no exchange that it would be for"),
+        (["--keep"], r"--keep-batches is given, but no exchange that it would be for"),
+        (["--keep", "--shares", "4"], r"--shares is given, but no exchange that it would be for"),
         (["--config", "missing.toml"], r"no file is at missing\.toml; lateapex init DIR writes one"),
         (["--resume", "nowhere", "--config", "my.toml"], r"--config cannot be changed, leave it out"),
         (["--from", "nowhere"], r"run folder nowhere does not exist"),

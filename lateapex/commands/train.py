@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 from lateapex.commands.runs import bytes_text
 from lateapex.commands.terminal import Json, Sandbox, Transforms, clean_stdout, console
@@ -22,6 +23,18 @@ if TYPE_CHECKING:  # heavy: torch and numba
     from lateapex.records import Sink
     from lateapex.storage import Storage
     from lateapex.training.trainer import Trainer
+
+
+class TrainCommand(TyperCommand):
+    """Takes `--keep` without a number for `--keep-batches`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return what is left of the words."""
+        following = [*args, "--"][1:]
+        bare = [one == "--keep" and other.startswith("--") for one, other in zip(args, following, strict=True)]
+        return super().parse_args(
+            ctx, ["--keep-batches" if is_bare else word for word, is_bare in zip(args, bare, strict=True)]
+        )
 
 
 Tracks = Annotated[
@@ -120,7 +133,10 @@ Exchange = Annotated[
 ]
 Shares = Annotated[int | None, typer.Option(help="With --exchange: parts for as many workers; 4 if not given.")]
 KeepBatches = Annotated[
-    bool | None, typer.Option("--keep-batches", help="With --exchange: keep all experience there, as a dataset.")
+    bool | None,
+    typer.Option(
+        "--keep-batches", help="With --exchange: keep all experience there, as a dataset; or --keep without a number."
+    ),
 ]
 Out = Annotated[
     str | None, typer.Option(help="Run folder, or s3://bucket/prefix; a free name under runs/ if not given.")

@@ -294,7 +294,7 @@ def test_the_command_line_trains_and_works(capsys, tmp_path, monkeypatch):
     with crew(tmp_path / "meeting", 2):
         said = command(
             *(capsys, "train", "--track", "oval", "--cars", 4, "--exchange", "meeting", "--shares", 2),
-            *("--keep-batches", "--steps", 256, "--out", "run", "--json"),
+            *("--keep", "--keep", 3, "--steps", 256, "--out", "run", "--json"),
         )
     line = json.loads(said.out)
     assert line["ledger"]["balanced"]
