@@ -101,7 +101,7 @@ def main() -> None:
     with ExitStack() as around:
         place = around.enter_context(_object_store()) if {"exchange", "model", "version"} & set(parts) else ""
         if {"ray", "waiting", "model", "batches"} & set(parts):
-            around.enter_context(_ray(max(options.workers, *(MODEL_WORKERS if "model" in parts else ()))))
+            around.enter_context(_ray(max([options.workers, *(MODEL_WORKERS if "model" in parts else ())])))
         ways = {way: place for way in ("ray", "exchange") if way in parts}
         if ways:
             rows += _collecting(options, ways, quiet)
