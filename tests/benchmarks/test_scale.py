@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-FOLDER = Path(__file__).parents[2] / "benchmarks"
+from made_scripts import BENCHMARKS, benchmark
 
 
 @pytest.fixture(scope="module")
 def scale():
-    """The script, from its file; scripts import each other as neighbours."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        spec = importlib.util.spec_from_file_location("scale", FOLDER / "scale.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["scale"] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(FOLDER))
-    return module
+    """The script."""
+    return benchmark("scale")
 
 
 @pytest.mark.parametrize(
@@ -56,7 +45,7 @@ def test_every_part_is_measured_once(scale, tmp_path):
     out = tmp_path / "rows.json"
     short = ["--network", "lean", "--rounds", "1", "--updates", "1", "--timeout", "0", "--json", str(out)]
     done = subprocess.run(
-        [sys.executable, str(FOLDER / "scale.py"), *short], capture_output=True, text=True, check=False, timeout=600
+        [sys.executable, str(BENCHMARKS / "scale.py"), *short], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(out.read_text())

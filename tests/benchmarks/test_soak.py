@@ -1,29 +1,18 @@
 """The soak: a few seconds of it, and that it finds what is wrong."""
 
-import importlib.util
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from made_scripts import benchmark
 
 from lateapex.records import Recipe
 
 
 @pytest.fixture(scope="module")
 def soak():
-    """The script, from its file; scripts import each other as neighbours."""
-    folder = Path(__file__).parents[2] / "benchmarks"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("soak", folder / "soak.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["soak"] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(folder))
-    return module
+    """The script."""
+    return benchmark("soak")
 
 
 @pytest.fixture(scope="module")
