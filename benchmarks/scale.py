@@ -102,6 +102,9 @@ def main() -> None:
         place = around.enter_context(_object_store()) if {"exchange", "model", "version"} & set(parts) else ""
         if {"ray", "waiting", "model", "batches"} & set(parts):
             around.enter_context(_ray(max([options.workers, *(MODEL_WORKERS if "model" in parts else ())])))
+        if "version" in parts:
+            # Before the store has taken gigabytes, which it goes on tidying.
+            rows += _versions({options.network: alone, "lean": _lean(options)}, place, quiet)
         ways = {way: place for way in ("ray", "exchange") if way in parts}
         if ways:
             rows += _collecting(options, ways, quiet)
@@ -111,8 +114,6 @@ def main() -> None:
             rows += _model(options, place, quiet)
         if "batches" in parts:
             rows.append(_batches(quiet))
-        if "version" in parts:
-            rows += _versions({options.network: alone, "lean": _lean(options)}, place, quiet)
     print_table(rows)
     if options.json:
         write_rows(options.json, rows)
