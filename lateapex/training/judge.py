@@ -1,7 +1,7 @@
 """What a policy's critic thinks of experience that was driven without it, or with an older one.
 
 Who only drives needs no critic: values are of use to those who learn, and they have the newest. What is sent to drivers
-is half as long without it.
+is shorter without it.
 """
 
 from __future__ import annotations

@@ -48,17 +48,22 @@ def test_a_run_keeps_the_file_and_records_what_the_class_drew(whole: Path, tmp_p
         assert line["scene"]["picture.noise"] == 2.0 / line["scene"]["light.red"]
 
 
+def assert_the_same(run: Path, whole: Path, kept: str) -> None:
+    """Values drawn, the file that was kept, and the weights are those of the run that nothing stopped."""
+    one, two = timeless(files_of(run)), timeless(files_of(whole))
+    for name in ("logs/scenes.jsonl", kept):
+        assert one[name] == two[name]
+    state = "model/training_state.pt"
+    assert one[state]["weights"] == two[state]["weights"]
+
+
 def test_a_moved_run_goes_on_to_the_same_files(whole: Path, tmp_path: Path) -> None:
     scene = write_dusk(tmp_path / "files")
     half = small_run(tmp_path / "half", scene=scene, trainer={**SHORT, "steps": 48})
     write_dusk(tmp_path / "files", text=DUSK.replace("0.25", "0.75"))
     moved = Path(shutil.move(half, tmp_path / "moved"))
     job.resume(str(moved), {"trainer": {"steps": 96}})
-    one, two = timeless(files_of(moved)), timeless(files_of(whole))
-    for name in ("logs/scenes.jsonl", "code/dusk.py"):
-        assert one[name] == two[name]
-    state = "model/training_state.pt"
-    assert one[state]["weights"] == two[state]["weights"]
+    assert_the_same(moved, whole, "code/dusk.py")
 
 
 @pytest.fixture
@@ -90,11 +95,7 @@ def test_a_later_version_with_another_preset_goes_on_to_the_same_files(
     half = small_run(tmp_path / "half", scene=write_dusk(tmp_path), trainer={**SHORT, "steps": 48})
     request.getfixturevalue("other_mild")
     job.resume(str(half), {"trainer": {"steps": 96}})
-    one, two = timeless(files_of(half)), timeless(files_of(whole))
-    for name in ("logs/scenes.jsonl", "code/mild.toml"):
-        assert one[name] == two[name]
-    state = "model/training_state.pt"
-    assert one[state]["weights"] == two[state]["weights"]
+    assert_the_same(half, whole, "code/mild.toml")
 
 
 def test_an_evaluation_keeps_the_preset_too(whole: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
