@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -62,6 +63,7 @@ _LONGEST_LINE: Final = 1 << 20  # bytes; what is longer is no line of a trace
 _SHOWN: Final = 60  # characters of a broken value
 _MOST_FIELDS: Final = 64  # of a log line; each becomes a column
 _MOST_FAULTS: Final = 100  # told one by one; a file that is no trace has as many as lines
+_ACTION_DIGITS: Final = 2  # decimals of a log's steer and throttle; its brackets have more
 _FILLED: Final = {"episode_status": "in_progress", "pause_duration": "0.0", "obstacle_crash_counter": "0"}
 
 
@@ -313,6 +315,8 @@ class _Table:
         if any(radians):
             for name in ("yaw", "steer"):
                 block[name][radians] = np.degrees(block[name][radians])
+        if "action" in columns:
+            _give_digits(block, columns["action"])
         self._blocks.append(block)
         self._taken += len(block)
         for name, kept in self._more.items():
@@ -353,6 +357,16 @@ def _count(text: str) -> int:
     if not 0 <= (number := int(text)) < 2**31:
         raise ValueError(text)
     return number
+
+
+def _give_digits(block: NDArray[Any], actions: Sequence[str]) -> None:
+    """Take the steering and the speed of continuous actions from their brackets, where a log rounds both fields."""
+    for place in np.flatnonzero(block["action"] < 0).tolist():
+        with suppress(ValueError):  # texts that are no two numbers say nothing more than the fields
+            pair = [float(text) for text in actions[place].strip(' "[]').replace(",", " ").split()]
+            rounded = [round(number, _ACTION_DIGITS) for number in pair]
+            if rounded == [block["steer"][place], block["throttle"][place]]:
+                block["steer"][place], block["throttle"][place] = pair
 
 
 def _action(text: str) -> int:

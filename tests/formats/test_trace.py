@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lateapex.errors import FormatError
@@ -308,6 +308,33 @@ def test_any_trace_reads_back_from_its_csv(values, count):
     assert same(csv(write_trace(trace)), trace)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[-24.62170029   0.97231483]", (-24.62170029, 0.97231483)),
+        ("[-24.617 0.97231483]", (-24.617, 0.97231483)),
+        ('"[-24.62170029, 0.97231483]"', (-24.62170029, 0.97231483)),
+        ("[-24.62170029 0.98231483]", (-24.62, 0.97)),
+        ("[0.5 0.97231483]", (-24.62, 0.97)),
+        ("[-24.62170029]", (-24.62, 0.97)),
+        ("[left fast]", (-24.62, 0.97)),
+    ],
+)
+def test_a_continuous_action_has_the_digits_that_its_fields_are_rounded_from(text, told):
+    fields = OF_2026.split(",")
+    fields[5:8] = "-24.62", "0.97", text
+    trace = log(MARK + ",".join(fields))
+    assert [(row["action"], row["steer"], row["throttle"]) for row in trace.rows] == [(-1, *told)]
+
+
+def test_a_csv_with_digits_of_its_own_keeps_them():
+    fields = OF_2026.split(",")
+    fields[5:8] = "-24.62170029411", "0.97", "[-24.62170029 0.97]"
+    assert csv(f"{HEADER}\n{','.join(fields)}\n").rows["steer"].tolist() == [-24.62170029411]
+
+
+@example([(0, 1, *[0.0] * 3, -1.2e-7, 4.4e-227, -1, 0.0, True, True, 1.0, 0, 1.0, 0.0, 0, 0.0, 0, 0.0)])
+@example([(0, 1, *[0.0] * 3, 0.125, math.inf, -1, 0.0, True, True, 1.0, 0, 1.0, 0.0, 0, 0.0, 0, 0.0)])
 @settings(max_examples=50)
 @given(rows)
 def test_any_trace_reads_back_from_its_log_lines_to_their_digits(values):
