@@ -26,7 +26,7 @@ ifeq ($(MAKECMDGOALS)$(DRY),train)
 MAKEFLAGS += -q
 endif
 
-.PHONY: help setup train drive test test-all chaos lint bench soak scale fidelity
+.PHONY: help setup train drive test kernels test-all chaos lint bench soak scale fidelity
 .DEFAULT_GOAL := help
 
 help: ## show this
@@ -63,11 +63,16 @@ drive:
 	$(ALWAYS)@$(BIN)/lateapex evaluate $(RUN) --trials 5 --require 5 --json || \
 	  { status=$$?; test $$status = 1 && touch $(SHORT); } || exit $$status
 
-test: lint ## check everything: format, lint, types, layers, tests
+test: $(STAMP) ## check everything: format, lint, types, layers, tests
+	@MAKEFLAGS= $(SELF) -s -j2 lint kernels
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile
 
-test-all: $(SERVERS) ## run the tests that `make test` leaves out: those against real servers, and those of kills and faults
-	@$(BIN)/python -m pytest -q -m 'servers or chaos'
+# The tests' processes would each compile the same kernels at the same time; meanwhile the types are checked.
+kernels: $(STAMP)
+	@$(BIN)/python tests/compile_kernels.py
+
+test-all: $(SERVERS) ## run the tests that `make test` leaves out: against real servers, of kills and faults, and the long ones
+	@$(BIN)/python -m pytest -q -m 'servers or chaos or long'
 
 chaos: $(SERVERS) ## kill workers and their trainer for CHAOS_SECONDS (180), stop their store, and print what became of all
 	@$(BIN)/python -m pytest -q -s -m servers tests/workers/test_chaos.py

@@ -52,8 +52,17 @@ def words_of_commands():
 
 TREE = words_of_commands()
 COMMANDS = [words for words, item in TREE.items() if not hasattr(item, "commands")]
+LONG = {("line",), ("film",)}
+"""Commands whose examples take more than a few seconds."""
 GROUPS_WITH_EXAMPLES = [words for words, item in TREE.items() if hasattr(item, "commands") and item.epilog]
 named = pytest.mark.parametrize("words", [*COMMANDS, *GROUPS_WITH_EXAMPLES], ids=" ".join)
+run = pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, marks=[pytest.mark.long] * (words in LONG), id=" ".join(words))
+        for words in (*COMMANDS, *GROUPS_WITH_EXAMPLES)
+    ],
+)
 
 
 def example(capsys, words):
@@ -151,7 +160,7 @@ def test_every_option_says_what_it_is(capsys, words):
             assert len(line.split()) > 2, line
 
 
-@named
+@run
 def test_the_example_runs_as_it_stands(capsys, words, trained, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LATEAPEX_CACHE", str(tmp_path / "cache"))

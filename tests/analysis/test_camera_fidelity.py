@@ -17,6 +17,8 @@ from lateapex.world.scene import scene
 from lateapex.world.track import load_track
 from lateapex.world.vehicle import camera_mount
 
+pytestmark = pytest.mark.long
+
 FRAMES = ("front_1", "front_1_next", "stereo_1_next_left", "stereo_1_next_right")
 
 

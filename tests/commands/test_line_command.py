@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from lateapex.cli import app
 
 
+@pytest.mark.long
 def test_the_example_writes_pictures_and_tables(tmp_path):
     result = CliRunner().invoke(app, ["line", "oval", "--out", str(tmp_path), "--json"])
     assert result.exit_code == 0

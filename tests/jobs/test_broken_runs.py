@@ -61,6 +61,7 @@ def test_a_constant_reward(tmp_path):
     assert codes(train(tmp_path, "1.0")) == {"reward_constant"}
 
 
+@pytest.mark.long
 def test_a_discount_of_nothing(tmp_path):
     trainer = {**SHORT, "steps": 8 * 32 * 60, "rollout_steps": 32}
     assert "not_learning" in codes(train(tmp_path, ppo={"discount": 0.0, "epochs": 2}, trainer=trainer))

@@ -227,6 +227,7 @@ def reward_function(params):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_run_that_is_asked_to_stop_is_saved_and_goes_on_as_if_nothing_had_stopped_it(tmp_path, capsys, number):
     flag = tmp_path / "flag"

@@ -225,6 +225,7 @@ def test_the_film_of_a_model_that_falls_off_shows_its_furthest_trial_of_however_
     assert filmed[0].car > 8 or max(result.episodes[:9], key=lambda episode: episode.progress) is filmed[0]
 
 
+@pytest.mark.long
 def test_all_trials_can_be_filmed_or_none(copied):
     result = go(copied, film="all")
     assert [Path(path).name for path in result.films] == ["lap-1.mp4", "lap-2.mp4"]
@@ -269,6 +270,7 @@ def test_evaluations_within_one_second_get_folders_of_their_own(copied):
         assert (copied / "metrics" / "evaluation" / f"{folder}.json").is_file()
 
 
+@pytest.mark.long
 def test_an_evaluation_changes_nothing_that_was_there(copied):
     before = files_of(copied)
     result = go(copied, trials=1, film="best")

@@ -117,6 +117,7 @@ def page(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_the_report_shows_every_generation_and_its_pictures_lie_beside_it(page: Path) -> None:
     text = page.read_text()
     for physics in (2, 3, 4, 5, 6):

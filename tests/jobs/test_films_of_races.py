@@ -59,6 +59,7 @@ def test_the_chase_view_shows_boxes_and_empty_places_are_nothing(avoiding):
     assert np.mean(shot(things) != shot(None)) > 0.001
 
 
+@pytest.mark.long
 def test_films_and_evaluations_of_races_find_what_was_there(avoiding, tmp_path):
     steps = open_replay(str(avoiding), 0).replay.steps
     assert things_along(str(avoiding), 0, None, steps) is not None

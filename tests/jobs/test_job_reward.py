@@ -166,6 +166,7 @@ def reward_function(params):
 """
 
 
+@pytest.mark.long
 def test_a_hanging_reward_is_named_and_ctrl_c_ends_the_run_with_the_model_so_far(tmp_path: Path) -> None:
     path, run = tmp_path / "hang.py", tmp_path / "run"
     path.write_text(HANGING)

@@ -30,6 +30,7 @@ def real(shared_data: Path) -> Recomputed:
     return recompute(shared_data)
 
 
+@pytest.mark.long
 def test_real_logs_of_all_generations_agree(real: Recomputed) -> None:
     found, _ = real
     assert {log.vehicle for log in found} == {f"version{physics}" for physics in (2, 3, 4, 5, 6)}

@@ -39,6 +39,7 @@ def of_colour(picture: NDArray[np.uint8], colour: str) -> NDArray[np.bool_]:
     return close
 
 
+@pytest.mark.long
 def test_all_real_routes_are_drawn_both_ways(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "tracks"
     out = tmp_path / "sheet.png"

@@ -380,7 +380,7 @@ def test_a_run_that_does_not_exist_cannot_go_on(tmp_path):
 # ---------------------------------------------------------------------------------------------------- it sees colour
 
 
-@pytest.mark.parametrize("network", ["lean", "shallow"])
+@pytest.mark.parametrize("network", ["lean", pytest.param("shallow", marks=pytest.mark.long)])
 def test_in_colour_both_networks_take_three_channels_and_the_model_is_evaluated_in_colour(tmp_path, network):
     run = small_run(tmp_path / "run", colour=True, network=network, trainer={"steps": 32})
     policy = load_version(DiskStorage(str(run)), "last")[1]

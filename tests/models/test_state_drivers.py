@@ -45,6 +45,7 @@ def planned(computed):
     return held_lap(computed)
 
 
+@pytest.mark.long
 def test_every_lap_of_the_line_driver_but_that_from_rest_is_within_3_percent_of_the_computed_lap(computed, planned):
     driver = LineDriver([planned])
     first, stint = (time_laps(driver, Physics([planned.track], [0], CAR), laps)[0] for laps in (1, 4))
@@ -54,6 +55,7 @@ def test_every_lap_of_the_line_driver_but_that_from_rest_is_within_3_percent_of_
     assert stint.laps[0] < 1.4 * computed.lap_time, "it crawls to its line"
 
 
+@pytest.mark.long
 def test_the_simulator_goes_from_each_decision_of_a_planned_lap_to_the_next(planned):
     cars = np.zeros(len(planned.x), STATE_DTYPE)
     for name in ("x", "y", "yaw", "u", "v", "r"):
@@ -65,6 +67,7 @@ def test_the_simulator_goes_from_each_decision_of_a_planned_lap_to_the_next(plan
     np.testing.assert_allclose(later["u"][:-1], planned.u[1:], atol=0.05)
 
 
+@pytest.mark.long
 def test_where_no_lap_can_be_planned_a_smoother_line_stands_in(monkeypatch, computed):
     calm = replace(computed, lap_time=computed.lap_time + 1.0)
     monkeypatch.setattr("lateapex.world.held_lap.held_lap", lambda line: None)
@@ -73,6 +76,7 @@ def test_where_no_lap_can_be_planned_a_smoother_line_stands_in(monkeypatch, comp
     assert line is calm
 
 
+@pytest.mark.long
 def test_a_planned_lap_keeps_all_wheels_on_the_road_whenever_the_car_is_judged(planned):
     assert clearance(planned).min() > 0.0
 
@@ -84,6 +88,7 @@ def test_commands_reach_the_car_through_the_continuous_action_space():
     np.testing.assert_allclose(commands.throttle, speed)
 
 
+@pytest.mark.long
 def test_lines_of_different_vehicles_are_refused(planned):
     with pytest.raises(ConfigError, match="2 vehicles in 2 lines"):
         LineDriver([planned, replace(planned, vehicle=CARS["version4"])])

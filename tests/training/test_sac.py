@@ -205,7 +205,7 @@ def test_what_pays_is_done(continuous: bool) -> None:
     algorithm = SAC(policy, config)
     random = np.random.default_rng(0)
     fresh = torch.zeros(1, 64, dtype=torch.bool)
-    for turn in range(30):
+    for turn in range(18):
         signs = torch.from_numpy(random.integers(0, ACTIONS, 64))
         stem = torch.eye(4)[signs]
         with torch.no_grad():

@@ -62,6 +62,7 @@ def test_a_flying_lap_ends_as_it_began(oval):
     assert oval.time[-1] == oval.lap_time
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("limit", ["all", "one"])
 def test_wheels_and_commands_stay_within_their_limits(limit):
     line = raceline(load_track("kidney"), limit=limit)
@@ -73,6 +74,7 @@ def test_wheels_and_commands_stay_within_their_limits(limit):
     assert np.abs(np.arctan2(line.v, line.u)).max() <= SLIP + 1e-4
 
 
+@pytest.mark.long
 def test_one_wheel_on_the_road_is_faster_than_all(oval):
     assert raceline(load_track("oval"), limit="one").lap_time < oval.lap_time
 
@@ -81,6 +83,7 @@ def test_the_search_never_ends_worse_than_it_began(oval):
     assert oval.lap_time < oval.careful_time
 
 
+@pytest.mark.long
 def test_a_standing_start_costs_time_and_begins_at_rest(oval):
     line = raceline(load_track("oval"), start="standing")
     assert oval.lap_time < line.lap_time < oval.lap_time + 1.5
@@ -88,6 +91,7 @@ def test_a_standing_start_costs_time_and_begins_at_rest(oval):
     assert (line.x[0], line.y[0]) == pytest.approx(load_track("oval").pose_at(0.0)[:2])
 
 
+@pytest.mark.long
 def test_the_mirrored_track_has_the_mirrored_time_and_line():
     track = load_track("kidney")
     straight, other = (raceline(each, slip=math.radians(8), calm=0.01) for each in (track, mirrored(track)))
@@ -97,10 +101,12 @@ def test_the_mirrored_track_has_the_mirrored_time_and_line():
     assert gaps.max() < 0.1
 
 
+@pytest.mark.long
 def test_driven_the_other_way_a_symmetric_track_takes_as_long(oval):
     assert raceline(load_track("oval@reversed")).lap_time == pytest.approx(oval.lap_time, rel=0.03)
 
 
+@pytest.mark.long
 def test_a_lagging_joint_makes_no_lap_faster(oval):
     line = raceline(load_track("oval"), replace(CAR, steering_lag=0.42, steering_jump=0.09))
     assert line.method == "optimal"
@@ -108,10 +114,12 @@ def test_a_lagging_joint_makes_no_lap_faster(oval):
     assert np.abs(line.joint - line.steering).max() > 0.02
 
 
+@pytest.mark.long
 def test_same_question_same_answer(oval):
     np.testing.assert_array_equal(raceline(load_track("oval")).x, oval.x)
 
 
+@pytest.mark.long
 def test_a_failing_optimiser_is_named(monkeypatch):
     from lateapex.world import raceline as module
 
