@@ -241,7 +241,7 @@ def _write(circuit: _Circuit, width: float, settings: CircuitSettings, seed: int
         lines.append(f"    {{ straight = {straight:.5f} }},")
     rows = "\n".join(line for line in lines if "= 0.00000" not in line)
     return (
-        f"# The circuit of seed {seed}.\nwidth = {width:g}\nspacing = {settings.spacing:g}\n\nsegments = [\n{rows}\n]\n"
+        f"# The circuit of seed {seed}.\nwidth = {width!r}\nspacing = {settings.spacing:g}\n\nsegments = [\n{rows}\n]\n"
     )
 
 

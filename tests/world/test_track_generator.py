@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_roads import assert_apart, assert_drivable, curvatures, follow
 from pydantic import ValidationError
@@ -37,7 +37,8 @@ MADE = {"length": (20, 30), "width": (0.8, 0.9), "minimum_radius": 1.0, "bends":
 def assert_as_set(track: Track, limits: CircuitSettings) -> None:
     assert track.closed
     assert limits.length[0] * 0.99 < track.length <= limits.length[1]
-    assert limits.width[0] <= track.width <= limits.width[1]
+    # The width is a distance of points again, right to a few last digits.
+    assert limits.width[0] - 1e-12 <= track.width <= limits.width[1] + 1e-12
     assert track.along[1] == pytest.approx(limits.spacing, rel=0.02)
     # two headings of chords between three points on an arc of radius r differ by 2 asin(step / 2r)
     assert np.abs(curvatures(track)).max() < 1.002 / limits.minimum_radius
@@ -51,6 +52,7 @@ def test_all_circuits_are_closed_wide_enough_never_tighter_than_set_and_never_ne
         assert_as_set(generate_circuit(seed, CIRCUITS[difficulty]), CIRCUITS[difficulty])
 
 
+@example(seed=4, length=25.0, more=0.0, width=0.5921303527088027, gap=0.5, bends=3, spacing=0.25)
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**64 - 1),
