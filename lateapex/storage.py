@@ -264,10 +264,14 @@ class DiskStorage:
         """Sorted names that begin with `prefix`."""
         # Other folders can hold thousands of files that no name below this prefix needs.
         folder, _, begin = prefix.rpartition("/")
-        tops = [path for path in (self.root / folder).glob("*") if path.name.startswith(begin)]
-        below = (path for top in tops if not top.is_symlink() for path in top.rglob("*"))
-        found = (path for path in (*tops, *below) if path.is_file() and not path.name.startswith(_ASIDE))
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
+        top = self.root / folder
+        found: list[Path] = []
+        for place, folders, files in os.walk(top):
+            if Path(place) == top:
+                folders[:] = [name for name in folders if name.startswith(begin)]
+                files = [name for name in files if name.startswith(begin)]
+            found += [Path(place, name) for name in files if not name.startswith(_ASIDE)]
+        return sorted(path.relative_to(self.root).as_posix() for path in found if path.is_file())
 
     def notes(self, prefix: str = "") -> dict[str, FileNote]:
         """Size and time of change of the files that `list` names."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from made_bucket import Bucket, made_storage
@@ -266,6 +268,21 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, 
 def test_a_file_that_is_still_being_written_is_not_listed(tmp_path):
     (tmp_path / ".writing-abc").write_bytes(b"half")
     assert DiskStorage(tmp_path).list() == []
+
+
+def test_a_folder_that_goes_while_files_are_listed_is_passed_over(tmp_path, monkeypatch):
+    storage = DiskStorage(tmp_path)
+    for name in ("a", "gone/deep/b", "kept/c"):
+        storage.write(name, b"")
+    look = os.scandir
+
+    def removing(path):
+        if not isinstance(path, int) and Path(path).name == "deep":
+            shutil.rmtree(tmp_path / "gone")
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", removing)
+    assert storage.list() == ["a", "kept/c"]
 
 
 def test_files_are_readable_for_everybody(tmp_path):
