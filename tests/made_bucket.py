@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from botocore.exceptions import ClientError
 
 from lateapex.storage_patience import Patience
@@ -118,6 +119,6 @@ def refusal(code: str, status: int) -> ClientError:
 
 def made_storage(bucket: Bucket, clock: Clock | None = None, patience: Patience | None = None) -> S3Storage:
     clock = clock or Clock()
-    storage = S3Storage(f"s3://{bucket.name}/run", patience, clock=clock, sleep=clock.sleep)
-    storage._client = bucket
-    return storage
+    with pytest.MonkeyPatch.context() as patch:  # to make a real client takes a quarter of a second
+        patch.setattr("lateapex.storage_s3._client", lambda patience: bucket)
+        return S3Storage(f"s3://{bucket.name}/run", patience, clock=clock, sleep=clock.sleep)

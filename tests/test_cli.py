@@ -17,6 +17,7 @@ from small_runs import command, files_of, small_run
 
 import lateapex
 from lateapex import cli
+from lateapex.jobs.film import FilmFile
 
 FEW = ("--steps", 64, "--cars", 2)
 
@@ -36,6 +37,12 @@ def trained(tmp_path_factory):
 def run(trained):
     """A copy of a trained run, by a name relative to the present folder."""
     return Path(shutil.copytree(trained, "run"))
+
+
+@pytest.fixture
+def no_film(monkeypatch):
+    """What a film shows is tested elsewhere; to draw one takes longer than all else."""
+    monkeypatch.setattr("lateapex.jobs.evaluate.draw_film", lambda *_, **__: FilmFile(".mp4", b"film"))
 
 
 def write(name, content):
@@ -313,7 +320,7 @@ def test_resume_says_where_it_goes_on(capsys, run):
     assert "the step budget is used: 192 steps" in said.out
 
 
-def test_evaluate_shows_each_trial_and_where_the_pictures_are(capsys, run):
+def test_evaluate_shows_each_trial_and_where_the_pictures_are(capsys, run, no_film):
     said = command(capsys, "evaluate", run, "--trials", 3)
     lines = said.out.splitlines()
     assert re.fullmatch(r"kidney · \d+_Step-\d+\.pt of run", lines[0])
@@ -372,7 +379,7 @@ def test_the_json_line_tells_of_the_disk(capsys, tmp_path):
     assert told["size"] == sum(len(data) for data in files_of(tmp_path / "run").values())
 
 
-def test_with_json_stdout_is_one_line_of_json_and_all_else_goes_to_stderr(capsys):
+def test_with_json_stdout_is_one_line_of_json_and_all_else_goes_to_stderr(capsys, no_film):
     write("r.py", "print('loaded')\ndef reward_function(params):\n    print('called')\n    return params['speed']\n")
     trained = command(capsys, "train", "--json", "--reward", "r.py", "--out", "run", *FEW)
     told = json.loads(trained.out)

@@ -21,6 +21,7 @@ def short(soak):
     return soak.soak(0.0, replays=3)
 
 
+@pytest.mark.long
 def test_a_short_soak_finds_nothing_wrong(soak, short):
     assert short.wrong == []
     assert short.tasks == 4
@@ -30,6 +31,7 @@ def test_a_short_soak_finds_nothing_wrong(soak, short):
     assert {"TIME_TRIAL", "OBJECT_AVOIDANCE", "HEAD_TO_BOT", "HEAD_TO_MODEL"} <= short.seen.keys()
 
 
+@pytest.mark.long
 def test_an_episode_that_comes_out_otherwise_is_found(soak, short):
     kept = short.kept[0]
     recipe = kept.records[0].recipe

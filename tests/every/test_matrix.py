@@ -320,6 +320,7 @@ def test_sac_with_a_list_of_actions_is_trained_if_asked_for_and_refused_in_metad
         read_metadata(json.dumps(content), "made.json")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "case",
     [
