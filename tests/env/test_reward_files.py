@@ -64,6 +64,7 @@ def test_many_cars_are_paid_as_if_each_were_alone(tmp_path: Path, habit: str) ->
     np.testing.assert_array_equal(many[:, :1], alone)
 
 
+@pytest.mark.long
 @linux
 @each_habit
 def test_behind_walls_a_file_pays_and_prints_the_same_bit_for_bit(tmp_path: Path, habit: str) -> None:

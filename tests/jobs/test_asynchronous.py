@@ -54,6 +54,7 @@ def small_path(out: Path) -> Path:
     return out
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [

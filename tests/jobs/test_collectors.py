@@ -61,7 +61,10 @@ def differing(one: dict[str, object], other: dict[str, object]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.long] * (name not in ("plain", "boxes", "sac"))) for name in RUNS],
+)
 def test_any_number_of_workers_gives_the_run_of_none(tmp_path, name):
     alone = run(tmp_path / "alone", 0, **RUNS[name])
     assert any(file.startswith("training-simtrace/") for file in alone)

@@ -96,6 +96,7 @@ def assert_balanced(result):
     assert result.ledger.balanced
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "changes",
     [
