@@ -14,14 +14,15 @@ from lateapex.jobs.run_folder import input_files
 from lateapex.jobs.run_parts import Cars, RunParts
 from lateapex.jobs.train_config import TrainConfig
 from lateapex.storage import Storage, open_storage
-from lateapex.training.checkpoint import load_state
+from lateapex.training.checkpoint import STATE, load_state
 from lateapex.workers.async_crew import AsyncCrew
 from lateapex.workers.exchange import TRAINER, read_settings, unpack_json
 from lateapex.workers.keys import KeyedStorage
 from lateapex.workers.leases import is_held
 from lateapex.workers.ledger import Ledger
 from lateapex.workers.store_collector import StoreCollector
-from lateapex.workers.trainer_side import open_exchange
+from lateapex.workers.trainer_side import TrainerSide, open_exchange
+from lateapex.workers.waiting import outlast
 
 LEDGER_FILE: Final = "metrics/ledger.json"
 """In the run folder: what became of all batches."""
@@ -57,22 +58,29 @@ def store_collector(parts: RunParts, storage: Storage, task: RacingTask, tell: C
         StorageError: it is no place for this, or does not answer.
     """
     config = parts.config
-    place = _made_place(str(config.exchange.url), config.exchange.keys)
 
     def saved() -> Mapping[str, Any] | None:
         state = load_state(storage)
         found: Mapping[str, Any] | None = None if state is None else state["collector"].get("exchange")
         return found
 
-    if is_held(place, TRAINER):
-        tell(f"waiting for at most {2.0 * config.exchange.ttl_s:g} s to see whether the trainer at {place.url} lives")
-    side = open_exchange(place, settings_there(config.exchange), owner(), saved)
-    try:
-        for name, data in input_files(storage).items():
-            place.write(RUN_FILES + name, data)
-    except BaseException:
-        side.leave()
-        raise
+    def begin() -> tuple[Storage, TrainerSide]:
+        place = _made_place(str(config.exchange.url), config.exchange.keys)
+        if is_held(place, TRAINER):
+            most = 2.0 * config.exchange.ttl_s
+            tell(f"waiting for at most {most:g} s to see whether the trainer at {place.url} lives")
+        side = open_exchange(place, settings_there(config.exchange), owner(), saved)
+        try:
+            for name, data in input_files(storage).items():
+                place.write(RUN_FILES + name, data)
+        except BaseException:
+            side.leave()
+            raise
+        return place, side
+
+    # Where a run has been before, the address is right and its store is away; elsewhere a wrong one is told at once.
+    known = storage.exists(STATE)
+    place, side = outlast(begin, config.exchange.patience_s, tell) if known else begin()
     return StoreCollector(
         place,
         side,

@@ -28,6 +28,7 @@ from lateapex.workers.exchange import read_settings
 from lateapex.workers.experience import to_batch
 from lateapex.workers.leases import Heartbeat
 from lateapex.workers.versions import ModelVersion, read_pointer
+from lateapex.workers.waiting import UnwantedError, outlast
 from lateapex.workers.weights import critic_travels, load_weights
 from lateapex.workers.worker_side import Seats, WorkerSide
 
@@ -236,19 +237,15 @@ class _Worker:
         Raises:
             StorageError: it does not answer for too long.
         """
-        since, told = self._clock(), False
-        while True:
-            try:
-                return do()
-            except StorageError as error:
-                if self._clock() - since >= self._config.patience_s:
-                    raise
-                if not told:
-                    told = True
-                    self._tell(f"{error}; trying again for {self._config.patience_s:g} s")
-                if self._stopping():
-                    return None
-                self._sleep(self._longest_pause)
+        patience_s, clock, sleep = self._config.patience_s, self._clock, self._sleep
+        try:
+            return outlast(do, patience_s, self._tell, look_up=self._look_up, clock=clock, sleep=sleep)
+        except UnwantedError:
+            return None
+
+    def _look_up(self) -> None:
+        if self._stopping():
+            raise UnwantedError
 
 
 class _Look(NamedTuple):

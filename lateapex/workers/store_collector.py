@@ -25,6 +25,7 @@ from lateapex.workers.in_hand import Held, InHand
 from lateapex.workers.leases import Heartbeat, is_held
 from lateapex.workers.ledger import Ledger
 from lateapex.workers.trainer_side import TrainerSide
+from lateapex.workers.waiting import UnwantedError, outlast
 from lateapex.workers.weights import pack_weights
 
 T = TypeVar("T")
@@ -236,21 +237,16 @@ class StoreCollector:
         Raises:
             StorageError: it does not answer for too long.
         """
-        end, pause, told = self._clock() + self._patience_s, _LONGEST_LOOK_S, False
-        while True:
-            try:
-                return do()
-            except StorageError as error:
-                if not self._wanted():
-                    return None
-                self._heart.check()
-                if self._clock() + pause > end:
-                    raise
-                if not told:
-                    told = True
-                    self._tell(f"{error}; trying again for {self._patience_s:g} s")
-                self._sleep(pause)
-                pause = min(2.0 * pause, 5.0)
+        clock, sleep = self._clock, self._sleep
+        try:
+            return outlast(do, self._patience_s, self._tell, look_up=self._look_up, clock=clock, sleep=sleep)
+        except UnwantedError:
+            return None
+
+    def _look_up(self) -> None:
+        if not self._wanted():
+            raise UnwantedError
+        self._heart.check()
 
     def _try(self, otherwise: str, do: Callable[[], None]) -> None:
         try:

@@ -117,6 +117,32 @@ def test_a_trainer_that_is_killed_while_it_collects_goes_on(tmp_path):
     assert_accounted_for(result)
 
 
+@pytest.mark.chaos
+def test_a_trainer_that_goes_on_waits_for_a_store_that_is_away(tmp_path, monkeypatch):
+    config = shared_config(tmp_path / "run", tmp_path / "exchange", exchange={"ttl_s": 1.0}, trainer={"steps": 512})
+    with crew(tmp_path / "exchange"):
+        with pytest.MonkeyPatch.context() as patch:
+            kill_at(patch, TrainerSide, "settle", 2, after=True)
+            with pytest.raises(KilledError):
+                job.train(config)
+        line = Line(tmp_path / "exchange")
+        line.cut.set()
+        monkeypatch.setattr("lateapex.jobs.exchange_job.open_storage", lambda url, patience_s: line)
+        back = threading.Timer(1.0, line.cut.clear)
+        back.start()
+        result = job.resume(str(tmp_path / "run"))
+        back.join()
+    assert_accounted_for(result)
+
+
+def test_a_trainer_that_begins_tells_at_once_that_the_store_does_not_answer(tmp_path, monkeypatch):
+    line = Line(tmp_path / "exchange")
+    line.cut.set()
+    through(monkeypatch, "exchange_job", [line])
+    with pytest.raises(StorageError, match="the network is cut"):
+        job.train(shared_config(tmp_path / "run", tmp_path / "exchange"))
+
+
 def test_a_trainer_whose_place_went_to_another_ends_and_leaves_the_run_alone(tmp_path, monkeypatch):
     config = shared_config(tmp_path / "run", tmp_path / "exchange", trainer={"steps": 10_000})
     run, seen = DiskStorage(tmp_path / "run"), []
