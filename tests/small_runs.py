@@ -11,6 +11,7 @@ import torch
 
 from lateapex import cli
 from lateapex.jobs import train as job
+from lateapex.jobs.film import FilmFile
 from lateapex.models.model_file import unpack
 from lateapex.records import STEP_DTYPE
 from lateapex.storage import open_storage
@@ -72,6 +73,11 @@ def command(capsys: pytest.CaptureFixture[str], *words: Any) -> Said:
         sys.argv = before
         torch.set_num_threads(threads)
     return Said(code, *capsys.readouterr())
+
+
+def without_films(patch: pytest.MonkeyPatch) -> None:
+    """What a film shows is tested elsewhere; to draw one takes longer than all else of an evaluation."""
+    patch.setattr("lateapex.jobs.evaluate.draw_film", lambda *_, **__: FilmFile(".mp4", b"film"))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import command, files_of, small_run
+from small_runs import command, files_of, small_run, without_films
 
 import lateapex
 from lateapex import cli
-from lateapex.jobs.film import FilmFile
 
 FEW = ("--steps", 64, "--cars", 2)
 
@@ -41,8 +40,7 @@ def run(trained):
 
 @pytest.fixture
 def no_film(monkeypatch):
-    """What a film shows is tested elsewhere; to draw one takes longer than all else."""
-    monkeypatch.setattr("lateapex.jobs.evaluate.draw_film", lambda *_, **__: FilmFile(".mp4", b"film"))
+    without_films(monkeypatch)
 
 
 def write(name, content):

@@ -90,16 +90,20 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, kind: type, name: str, number: int,
     monkeypatch.setattr(TrainerSide, "leave", lambda self: None)
 
 
+def train_until_killed(config: job.TrainConfig, kind: type, name: str, number: int, *, after: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        kill_at(patch, kind, name, number, after=after)
+        with pytest.raises(KilledError):
+            job.train(config)
+
+
 @pytest.mark.chaos
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("place", ["publish", "trained", "snapshot", "settle"])
 def test_a_trainer_that_is_killed_goes_on_and_trains_no_batch_twice(tmp_path, place, after):
     config = shared_config(tmp_path / "run", tmp_path / "exchange", exchange={"ttl_s": 1.0}, trainer={"steps": 512})
     with crew(tmp_path / "exchange"):
-        with pytest.MonkeyPatch.context() as patch:
-            kill_at(patch, TrainerSide, place, 3, after=after)
-            with pytest.raises(KilledError):
-                job.train(config)
+        train_until_killed(config, TrainerSide, place, 3, after=after)
         result = job.resume(str(tmp_path / "run"))
     assert result.outcome == "steps"
     assert_accounted_for(result)
@@ -109,10 +113,7 @@ def test_a_trainer_that_is_killed_goes_on_and_trains_no_batch_twice(tmp_path, pl
 def test_a_trainer_that_is_killed_while_it_collects_goes_on(tmp_path):
     config = shared_config(tmp_path / "run", tmp_path / "exchange", exchange={"ttl_s": 1.0}, trainer={"steps": 512})
     with crew(tmp_path / "exchange"):
-        with pytest.MonkeyPatch.context() as patch:
-            kill_at(patch, StoreCollector, "_take", 9, after=True)
-            with pytest.raises(KilledError):
-                job.train(config)
+        train_until_killed(config, StoreCollector, "_take", 9, after=True)
         result = job.resume(str(tmp_path / "run"))
     assert_accounted_for(result)
 
@@ -121,10 +122,7 @@ def test_a_trainer_that_is_killed_while_it_collects_goes_on(tmp_path):
 def test_a_trainer_that_goes_on_waits_for_a_store_that_is_away(tmp_path, monkeypatch):
     config = shared_config(tmp_path / "run", tmp_path / "exchange", exchange={"ttl_s": 1.0}, trainer={"steps": 512})
     with crew(tmp_path / "exchange"):
-        with pytest.MonkeyPatch.context() as patch:
-            kill_at(patch, TrainerSide, "settle", 2, after=True)
-            with pytest.raises(KilledError):
-                job.train(config)
+        train_until_killed(config, TrainerSide, "settle", 2, after=True)
         line = Line(tmp_path / "exchange")
         line.cut.set()
         monkeypatch.setattr("lateapex.jobs.exchange_job.open_storage", lambda url, patience_s: line)

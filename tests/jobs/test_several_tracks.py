@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import command, files_of, small_config, small_run, timeless
+from small_runs import command, files_of, small_config, small_run, timeless, without_films
 
 from lateapex.errors import ConfigError, RunError, TrackError
 from lateapex.formats.simtrace import read_simtrace
 from lateapex.jobs.evaluate import EvaluateConfig, evaluate
-from lateapex.jobs.film import FilmFile
 from lateapex.jobs.run_folder import SETTINGS, read_tracks
 from lateapex.jobs.run_tracks import TRACK, track_files
 from lateapex.jobs.runs import compare_runs, summarise
@@ -205,8 +204,8 @@ def judged(run, tmp_path_factory):
     storage = DiskStorage(copy)
     for name, data in files_of(run).items():
         storage.write(name, data)
-    with pytest.MonkeyPatch.context() as patch:  # what a film shows is tested elsewhere, and takes longer than all else
-        patch.setattr("lateapex.jobs.evaluate.draw_film", lambda *_, **__: FilmFile(".mp4", b"film"))
+    with pytest.MonkeyPatch.context() as patch:
+        without_films(patch)
         return evaluate(EvaluateConfig(run=str(copy), trials=2, threads=1))
 
 
